@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# make            everything into build/bin and build/lib
+# make test       unit, behaviour and system tests (scripts/test adds the set-up)
+# make demo       the demonstration (scripts/demo adds the set-up)
+# make fuzz       every fuzz target for FUZZ_SECONDS each (clang)
+# make bench      ratios against peers, into build/bench/
+# make check      formatting, cppcheck, shellcheck, man page syntax
+# make install    PREFIX, DESTDIR
+# SANITIZE=address,undefined or thread; WERROR=1; BUILD=dir for a second tree beside the first.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+CC     ?= cc
+CLANG  ?= clang
+FUZZ_SECONDS ?= 20
+
+VERSION := $(shell cat VERSION)
+
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion
+HARDENING = -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
+ifeq ($(shell uname -m),x86_64)
+HARDENING += -fcf-protection
+endif
+OPTIMISE ?= -O2
+CFLAGS  ?= -g
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(HARDENING) $(OPTIMISE) $(CFLAGS) \
+	-DAIRLOCK_VERSION='"$(VERSION)"' -MMD -MP
+ALL_LDFLAGS = -Wl,-z,relro,-z,now $(LDFLAGS)
+ifdef WERROR
+ALL_CFLAGS += -Werror
+endif
+ifdef SANITIZE
+ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
+ALL_LDFLAGS += -fsanitize=$(SANITIZE)
+else
+ALL_CFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+
+# airlock is also what is neither the library nor a program of its own in preload/: see the lists.
+WIRE     := $(wildcard wire/*.c)
+# Used by the library and by the launcher alike.
+SHARED   := $(wildcard preload/shared/*.c)
+LIBRARY  := $(wildcard preload/library/*.c)
+LAUNCHER := $(wildcard preload/launcher/*.c)
+HOSTD    := $(wildcard hostd/*.c)
+
+objects = $(patsubst %.c,$(BUILD)/obj/$(1)/%.o,$(2))
+
+BINARIES := $(BUILD)/bin/airlock $(BUILD)/bin/airlock-hostd
+LIBAIRLOCK := $(BUILD)/lib/libairlock.so
+
+all: $(BINARIES) $(LIBAIRLOCK)
+
+# Programs.
+$(BUILD)/obj/program/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIE -c -o $@ $<
+
+$(BUILD)/bin/airlock: $(call objects,program,$(WIRE) $(SHARED) $(LAUNCHER))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^
+
+$(BUILD)/bin/airlock-hostd: $(call objects,program,$(WIRE) $(HOSTD))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -pie -pthread -o $@ $^ -lcares $(HOSTD_LIBS)
+
+# The library: wire/ and preload/shared/ again, with the socket calls bound to libc's own functions
+# instead of to the hooks that this very library exports.
+$(BUILD)/obj/library/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+		$(if $(filter preload/library/%,$<),,-include preload/library/real_names.h) -c -o $@ $<
+
+$(LIBAIRLOCK): $(call objects,library,$(WIRE) $(SHARED) $(LIBRARY)) preload/library/libairlock.map
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=preload/library/libairlock.map \
+		-Wl,-soname,libairlock.so -o $@ $(filter %.o,$^)
+
+include tests/tests.mk
+
+demo: all
+	demo/run
+
+check:
+	scripts/check
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/airlock \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/airlock/examples \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
+	install $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(LIBAIRLOCK) $(DESTDIR)$(PREFIX)/lib/airlock
+	for section in 1 5 8; do install -m 644 man/*.$$section \
+		$(DESTDIR)$(PREFIX)/share/man/man$$section || exit 1; done
+	install -m 644 man/examples/* $(DESTDIR)$(PREFIX)/share/doc/airlock/examples
+	sed 's|@PREFIX@|$(PREFIX)|' man/airlock-hostd.service.in \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/airlock-hostd.service
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all demo check install clean
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

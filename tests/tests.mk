@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+test:
+	scripts/test --no-setup
+.PHONY: test
