@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// The enclave side's configuration and the decision that it makes for each connect. Read once, in the
+// library's constructor or at the launcher's start (programs such as nginx clear their environment later).
+#ifndef AIRLOCK_PRELOAD_SETTINGS_H
+#define AIRLOCK_PRELOAD_SETTINGS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "wire/compiler.h"
+#include "wire/conf.h"
+#include "wire/endpoint.h"
+#include "wire/pattern.h"
+
+#define SETTINGS_DEFAULT_PATH "/etc/airlock/enclave.conf"
+#define SETTINGS_MAX_ROUTES   4096
+
+enum route_action {
+	ROUTE_DIRECT,
+	ROUTE_TLS,
+	ROUTE_LOCAL,
+	ROUTE_DENY,
+};
+
+// Keys of a tls route, checked for form here and used by airlock-tls. Empty text: not given.
+struct route_tls {
+	uint16_t port; // 0: the program's
+	char ca[256];
+	char pins[4][64]; // "sha256/BASE64"
+	size_t pin_count;
+	char minimum[8]; // "1.2" or "1.3"
+	char server_name[NAME_SIZE];
+	char alpn[128];
+	char certificate[256];
+	char key[256];
+	bool is_eof_lax;
+	bool is_auto;
+	bool starts_postgres;
+};
+
+struct route {
+	struct pattern pattern;
+	enum route_action action;
+	unsigned line;
+	struct route_tls tls;
+};
+
+enum names_mode {
+	NAMES_POOL,
+	NAMES_RESOLVE,
+};
+
+enum gate_mode {
+	GATE_AUTO,
+	GATE_ON,
+	GATE_OFF,
+};
+
+enum settings_log_level {
+	SETTINGS_LOG_NONE = 0, // nothing was asked for: nothing is printed
+	SETTINGS_LOG_ERROR,
+	SETTINGS_LOG_WARN,
+	SETTINGS_LOG_INFO,
+	SETTINGS_LOG_DEBUG,
+};
+
+struct settings {
+	struct endpoint hostd;      // default vsock:parent:9000-9015
+	struct endpoint tls_listen; // default unix:/run/airlock/tls.sock
+	struct route *routes;       // mmap'ed
+	size_t route_count;
+	enum names_mode names;
+	struct address_block pool_ipv4; // default 198.18.0.0/15
+	struct address_block pool_ipv6; // default fd61:6972:6c6f::/96
+	enum gate_mode gate;
+	bool is_hairpin;
+	char ca[256]; // "system" or a file
+	enum settings_log_level log_level;
+	uint64_t digest; // of the text and of the overriding environment: equal settings, equal digest
+};
+
+// Defaults: no route, so everything that is not loopback is denied.
+void settings_set_defaults(struct settings *settings);
+
+// Parses text on top of the defaults. On failure *error is filled and *settings holds no routes.
+bool settings_parse(const char *text, size_t length, struct settings *settings,
+	struct conf_error *error) MUST_CHECK;
+
+// path, else $AIRLOCK_CONF, else the default path; then $AIRLOCK_HOSTD and $AIRLOCK_LOG. The environment
+// is ignored in a setuid program (secure_getenv). A default path that does not exist is not an
+// error (defaults), a named one is. On failure message gets one line for people.
+bool settings_load(const char *path, struct settings *settings, char *message, size_t size) MUST_CHECK;
+void settings_clear(struct settings *settings);
+
+// The first route that matches; NULL: none, which means deny. name in wire form, or NULL when the
+// program asked for an address. Loopback and unspecified addresses without hairpin get a
+// built-in `local` route that stands before all others.
+const struct route *settings_find_route(const struct settings *settings, const char *name,
+	const struct address *address, uint16_t port);
+
+const char *settings_action_name(enum route_action action);
+
+// In the form that settings_parse reads again.
+void settings_print(const struct settings *settings, FILE *out);
+
+#endif
