@@ -20,9 +20,10 @@ enum log_level {
 
 struct log_line {
 	char text[LOG_LINE_SIZE]; // cut, never overflown; ends in a newline when written
-	size_t length;
+	size_t length; // 0: nothing will be written, because the level is below the threshold
 };
 
+// Less important lines than level are not written. Thread-safe; LOG_LEVEL_INFO until it is called.
 void log_set_level(enum log_level level);
 
 // time=... level=... msg=MESSAGE; then any number of fields; then write.

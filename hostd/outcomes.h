@@ -12,14 +12,15 @@
 #include "wire/request.h"
 
 #define OUTCOMES_LIFETIME 60000 // ms
-#define OUTCOMES_MAX      65536 // the oldest decided ones go first
+#define OUTCOMES_MAX      65536 // decided ones kept; the oldest go first
 
 struct outcomes;
 
 struct outcomes *outcomes_create(void) MUST_CHECK;
 void outcomes_destroy(struct outcomes *outcomes);
 
-// The stream's dial has begun. Returns false when the CID already has this id pending (the request is then malformed).
+// The stream's dial has begun. Returns false when the CID already has this id pending (the request is
+// then malformed), or without memory.
 bool outcomes_begin(struct outcomes *outcomes, uint32_t cid,
 	const uint8_t id[static REQUEST_ID_SIZE], uint64_t now_ms) MUST_CHECK;
 

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+// One hash table by (CID, stream id) under one mutex. An entry is pending, or decided; decided
+// entries are also in a list by age, oldest first, which is where lifetimes end and where room is
+// made.
+//
+//     outcomes_begin -> pending --outcomes_store--> decided --60 s, or no room--> gone
+//                          |                           ^
+//                          +--outcomes_store(NONE)--> gone --outcomes_store--+
+//
+// Only decided entries count against OUTCOMES_MAX: a pending one belongs to a stream that hostd
+// holds open, so descriptors bound those. Ids are chosen by the enclave, hence the keyed hash.
+#include "hostd/outcomes.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+struct key {
+	uint32_t cid;
+	uint8_t id[REQUEST_ID_SIZE];
+};
+
+#define KEY_WORDS (sizeof(struct key) / sizeof(uint32_t))
+_Static_assert(sizeof(struct key) == 4 + REQUEST_ID_SIZE, "the key is hashed as a whole");
+
+static uint32_t key_hash(const void *key);
+
+#define HASH_NONFATAL_OOM                 1
+#define uthash_nonfatal_oom(entry)        ((entry)->hh.tbl = NULL)
+#define HASH_FUNCTION(key, length, value) ((value) = key_hash(key))
+#include <uthash.h>
+#include <utlist.h>
+
+struct waiter {
+	int eventfd;
+	struct key key;
+	struct waiter *prev;
+	struct waiter *next;
+};
+
+struct entry {
+	struct key key;
+	bool is_pending;
+	bool has_waiters;
+	uint64_t decided_at;
+	struct outcome outcome;
+	struct entry *prev; // decided entries only
+	struct entry *next;
+	UT_hash_handle hh;
+};
+
+struct outcomes {
+	pthread_mutex_t mutex;
+	struct entry *table;
+	struct entry *oldest; // head of the list of decided entries
+	size_t decided_count;
+	struct waiter *waiters;
+};
+
+// Multilinear hashing: the sum of secret 64-bit factors times 32-bit words, upper half. Strongly
+// universal (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), so an enclave
+// that does not see the factors cannot choose ids that collide.
+static uint64_t hash_secret[KEY_WORDS + 1];
+static pthread_once_t hash_secret_once = PTHREAD_ONCE_INIT;
+
+static void fill_hash_secret(void)
+{
+	// Cannot fail or be short: up to 256 bytes once the pool is initialised (getrandom(2)).
+	if (getrandom(hash_secret, sizeof(hash_secret), 0) != sizeof(hash_secret))
+		abort();
+}
+
+static uint32_t key_hash(const void *key)
+{
+	uint32_t words[KEY_WORDS];
+	memcpy(words, key, sizeof(words));
+	uint64_t sum = hash_secret[KEY_WORDS];
+	for (size_t i = 0; i < KEY_WORDS; i++)
+		sum += hash_secret[i] * words[i];
+	return (uint32_t)(sum >> 32);
+}
+
+static struct key make_key(uint32_t cid, const uint8_t id[static REQUEST_ID_SIZE])
+{
+	struct key key = {.cid = cid};
+	memcpy(key.id, id, sizeof(key.id));
+	return key;
+}
+
+static struct entry *find_entry(struct outcomes *outcomes, const struct key *key)
+{
+	struct entry *entry;
+	HASH_FIND(hh, outcomes->table, key, sizeof(*key), entry);
+	return entry;
+}
+
+static void unlist_decided(struct outcomes *outcomes, struct entry *entry)
+{
+	if (entry->is_pending)
+		return;
+	DL_DELETE(outcomes->oldest, entry);
+	outcomes->decided_count--;
+}
+
+static void drop_entry(struct outcomes *outcomes, struct entry *entry)
+{
+	unlist_decided(outcomes, entry);
+	HASH_DEL(outcomes->table, entry);
+	free(entry);
+}
+
+static void expire(struct outcomes *outcomes, uint64_t now_ms)
+{
+	while (outcomes->oldest && now_ms - outcomes->oldest->decided_at >= OUTCOMES_LIFETIME)
+		drop_entry(outcomes, outcomes->oldest);
+}
+
+// A new pending entry, or NULL without memory.
+static struct entry *add_entry(struct outcomes *outcomes, const struct key *key)
+{
+	struct entry *entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		return NULL;
+	entry->key = *key;
+	entry->is_pending = true;
+	HASH_ADD(hh, outcomes->table, key, sizeof(entry->key), entry);
+	if (!entry->hh.tbl) { // see uthash_nonfatal_oom above
+		free(entry);
+		return NULL;
+	}
+	return entry;
+}
+
+static void wake_waiters(struct outcomes *outcomes, const struct key *key)
+{
+	struct waiter *waiter;
+	struct waiter *next;
+	DL_FOREACH_SAFE(outcomes->waiters, waiter, next)
+	{
+		if (memcmp(&waiter->key, key, sizeof(*key)) != 0)
+			continue;
+		uint64_t one = 1;
+		// EAGAIN means that the counter is full, hence that the waiter is awake already.
+		ssize_t written = write(waiter->eventfd, &one, sizeof(one));
+		(void)written;
+		DL_DELETE(outcomes->waiters, waiter);
+		free(waiter);
+	}
+}
+
+struct outcomes *outcomes_create(void)
+{
+	pthread_once(&hash_secret_once, fill_hash_secret);
+	struct outcomes *outcomes = calloc(1, sizeof(*outcomes));
+	if (outcomes)
+		pthread_mutex_init(&outcomes->mutex, NULL);
+	return outcomes;
+}
+
+void outcomes_destroy(struct outcomes *outcomes)
+{
+	if (!outcomes)
+		return;
+	struct entry *entry;
+	struct entry *next_entry;
+	HASH_ITER(hh, outcomes->table, entry, next_entry)
+	{
+		drop_entry(outcomes, entry);
+	}
+	struct waiter *waiter;
+	struct waiter *next_waiter;
+	DL_FOREACH_SAFE(outcomes->waiters, waiter, next_waiter)
+	{
+		free(waiter);
+	}
+	pthread_mutex_destroy(&outcomes->mutex);
+	free(outcomes);
+}
+
+bool outcomes_begin(struct outcomes *outcomes, uint32_t cid,
+	const uint8_t id[static REQUEST_ID_SIZE], uint64_t now_ms)
+{
+	struct key key = make_key(cid, id);
+	pthread_mutex_lock(&outcomes->mutex);
+	expire(outcomes, now_ms);
+	struct entry *entry = find_entry(outcomes, &key);
+	bool is_pending = entry && entry->is_pending;
+	if (entry && !is_pending)
+		drop_entry(outcomes, entry); // an id that is used again starts afresh
+	bool has_begun = !is_pending && add_entry(outcomes, &key) != NULL;
+	pthread_mutex_unlock(&outcomes->mutex);
+	return has_begun;
+}
+
+static void decide(struct outcomes *outcomes, struct entry *entry, const struct outcome *outcome,
+	uint64_t now_ms)
+{
+	unlist_decided(outcomes, entry);
+	if (outcomes->decided_count == OUTCOMES_MAX)
+		drop_entry(outcomes, outcomes->oldest);
+	entry->is_pending = false;
+	entry->has_waiters = false;
+	entry->decided_at = now_ms;
+	entry->outcome = *outcome;
+	DL_APPEND(outcomes->oldest, entry);
+	outcomes->decided_count++;
+}
+
+void outcomes_store(struct outcomes *outcomes, uint32_t cid,
+	const uint8_t id[static REQUEST_ID_SIZE], const struct outcome *outcome, uint64_t now_ms)
+{
+	struct key key = make_key(cid, id);
+	pthread_mutex_lock(&outcomes->mutex);
+	expire(outcomes, now_ms);
+	struct entry *entry = find_entry(outcomes, &key);
+	bool has_waiters = entry && entry->has_waiters;
+	if (outcome->class == OUTCOME_NONE) {
+		if (entry)
+			drop_entry(outcomes, entry);
+	} else {
+		if (!entry)
+			entry = add_entry(outcomes, &key);
+		if (entry) // without memory the outcome is lost, as if 60 s had passed
+			decide(outcomes, entry, outcome, now_ms);
+	}
+	if (has_waiters)
+		wake_waiters(outcomes, &key);
+	pthread_mutex_unlock(&outcomes->mutex);
+}
+
+enum outcomes_answer outcomes_find(struct outcomes *outcomes, uint32_t cid,
+	const uint8_t id[static REQUEST_ID_SIZE], uint64_t now_ms, struct outcome *outcome)
+{
+	struct key key = make_key(cid, id);
+	enum outcomes_answer answer = OUTCOMES_UNKNOWN;
+	pthread_mutex_lock(&outcomes->mutex);
+	expire(outcomes, now_ms);
+	const struct entry *entry = find_entry(outcomes, &key);
+	if (entry && entry->is_pending) {
+		answer = OUTCOMES_PENDING;
+	} else if (entry) {
+		answer = OUTCOMES_DECIDED;
+		*outcome = entry->outcome;
+	}
+	pthread_mutex_unlock(&outcomes->mutex);
+	return answer;
+}
+
+bool outcomes_wait(struct outcomes *outcomes, uint32_t cid,
+	const uint8_t id[static REQUEST_ID_SIZE], int eventfd)
+{
+	struct waiter *waiter = calloc(1, sizeof(*waiter));
+	if (!waiter)
+		return false;
+	waiter->eventfd = eventfd;
+	waiter->key = make_key(cid, id);
+	pthread_mutex_lock(&outcomes->mutex);
+	struct entry *entry = find_entry(outcomes, &waiter->key);
+	bool is_pending = entry && entry->is_pending;
+	if (is_pending) {
+		entry->has_waiters = true;
+		DL_APPEND(outcomes->waiters, waiter);
+	} else {
+		free(waiter);
+	}
+	pthread_mutex_unlock(&outcomes->mutex);
+	return is_pending;
+}
+
+void outcomes_forget_waiter(struct outcomes *outcomes, int eventfd)
+{
+	struct waiter *waiter;
+	struct waiter *next;
+	pthread_mutex_lock(&outcomes->mutex);
+	DL_FOREACH_SAFE(outcomes->waiters, waiter, next)
+	{
+		if (waiter->eventfd != eventfd)
+			continue;
+		DL_DELETE(outcomes->waiters, waiter);
+		free(waiter);
+	}
+	pthread_mutex_unlock(&outcomes->mutex);
+}
