@@ -15,7 +15,8 @@
 void control_client_identify(struct request *request);
 
 // One question, one answer: dials, sends, reads to the end. timeout_ms bounds the whole. Signal-safe: no
-// allocation, no lock. Returns 0, or -errno: -ENETUNREACH nobody listens, -ETIMEDOUT, -EPROTO the answer is malformed.
+// allocation, no lock. Returns 0, or -errno: -ENETUNREACH nobody listens, -ETIMEDOUT, -ECONNRESET closed without
+// an answer, -EPROTO the answer is malformed.
 int control_client_ask(const struct endpoint *endpoint, const struct request *request,
 	unsigned timeout_ms, struct control_answer *answer) MUST_CHECK;
 

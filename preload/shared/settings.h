@@ -103,6 +103,14 @@ const struct route *settings_find_route(const struct settings *settings, const c
 
 const char *settings_action_name(enum route_action action);
 
+// The words of the log directive and of AIRLOCK_LOG. The reader leaves *level alone for any other word.
+const char *settings_log_level_name(enum settings_log_level level);
+bool settings_read_log_level(
+	const char *text, size_t length, enum settings_log_level *level) MUST_CHECK;
+
+// The digest of what came before and one more text.
+uint64_t settings_digest_add(uint64_t digest, const char *text, size_t length);
+
 // In the form that settings_parse reads again.
 void settings_print(const struct settings *settings, FILE *out);
 

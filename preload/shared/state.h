@@ -32,12 +32,14 @@ struct state {
 
 // Maps the file at path, creating it (O_NOFOLLOW, 0600, sparse). It must belong to the effective user and be
 // private to it. path NULL: a path made of the directory, the effective user and digest, so that programs
-// that share settings share state without any environment. No file descriptor stays open. When nothing
-// can be shared (no /dev/shm, a foreign file) falls back to a private anonymous mapping, and *is_shared says so.
+// that share settings share state without any environment; it is also tried when the named file cannot be
+// used. No file descriptor stays open. When nothing can be shared (no /dev/shm, a foreign file, no room)
+// falls back to an anonymous mapping, shared with forked children only, and *is_shared says so.
 // Returns NULL only when memory cannot be had.
 struct state *state_open(const char *path, uint64_t digest, bool *is_shared) MUST_CHECK;
 
-// Creates a fresh file with a unique name, for `airlock run`. Returns 0 with its path, or -errno.
+// Creates a fresh file with a unique name in /dev/shm, else in /tmp, for `airlock run`, which unlinks it.
+// Returns 0 with its path, or -errno.
 int state_create(char path[static PATH_MAX]) MUST_CHECK;
 
 #endif

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// Theory of operation: a control question is a stream of its own. The request goes out whole, the
+// answer is read until the other side closes, and one deadline bounds it all. Everything lives on
+// the stack: the callers are hooks, which may run in a signal handler or from inside an allocator.
+#include "preload/shared/control_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wire/stream.h"
+
+#define PING_TIMEOUT    5000  // ms
+#define RESOLVE_TIMEOUT 15000 // ms; longer than hostd's own time for a lookup and a dial
+#define GATE_SLACK      2000  // ms beyond what the gate is asked to hold
+
+struct conversation {
+	int fd;
+	uint64_t deadline; // CLOCK_MONOTONIC, ms
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// Unique at least among the processes and moments of one system.
+static void fill_from_clock(uint8_t id[static REQUEST_ID_SIZE])
+{
+	struct timespec now;
+	uint32_t words[4];
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	words[0] = (uint32_t)getpid();
+	words[1] = (uint32_t)now.tv_sec;
+	words[2] = (uint32_t)now.tv_nsec;
+	words[3] = (uint32_t)(uintptr_t)&now; // differs by thread
+	memcpy(id, words, REQUEST_ID_SIZE);
+}
+
+void control_client_identify(struct request *request)
+{
+	const char *name = program_invocation_short_name;
+	size_t length = strnlen(name, sizeof(request->program) - 1);
+
+	if (getrandom(request->id, sizeof(request->id), GRND_NONBLOCK) != sizeof(request->id))
+		fill_from_clock(request->id);
+	memcpy(request->program, name, length);
+	request->program[length] = '\0';
+}
+
+// Waits for events until the deadline. Returns 0, -ETIMEDOUT, or another -errno.
+static int conversation_wait(const struct conversation *talk, short events)
+{
+	struct pollfd item = {.fd = talk->fd, .events = events};
+
+	for (;;) {
+		uint64_t now = now_ms();
+		int count;
+
+		if (now >= talk->deadline)
+			return -ETIMEDOUT;
+		count = poll(&item, 1, (int)(talk->deadline - now));
+		if (count > 0)
+			return 0;
+		if (count < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+}
+
+static int conversation_begin(struct conversation *talk, const struct endpoint *endpoint,
+	const struct request *request, unsigned timeout_ms)
+{
+	uint8_t bytes[REQUEST_SIZE];
+	int send_buffer; // nothing follows the request, so there is nothing to restore it for
+	int error;
+
+	talk->deadline = now_ms() + timeout_ms;
+	talk->fd = stream_dial(endpoint);
+	if (talk->fd < 0)
+		return talk->fd;
+	request_encode(request, bytes);
+	error = stream_send_request(talk->fd, endpoint->transport, bytes, &send_buffer);
+	if (error)
+		close(talk->fd);
+	return error;
+}
+
+// Reads to the end. A close with our request unread arrives as ECONNRESET on the stand-in and as an
+// end on vsock: both are a close without an answer. Returns 0 or -errno.
+static int conversation_read(
+	const struct conversation *talk, uint8_t *bytes, size_t size, size_t *length)
+{
+	*length = 0;
+	while (*length < size) {
+		ssize_t got = recv(talk->fd, bytes + *length, size - *length, MSG_DONTWAIT);
+		int error;
+
+		if (got == 0)
+			return *length == 0 ? -ECONNRESET : 0;
+		if (got > 0) {
+			*length += (size_t)got;
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		error = conversation_wait(talk, POLLIN);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int conversation_end(const struct conversation *talk, struct control_answer *answer)
+{
+	uint8_t bytes[CONTROL_MAX_ANSWER + 1]; // one more: an answer that is too long must be seen
+	struct parse_error problem;
+	size_t length;
+	int error;
+
+	error = conversation_read(talk, bytes, sizeof(bytes), &length);
+	close(talk->fd);
+	if (error)
+		return error;
+	return control_decode_answer(bytes, length, answer, &problem) ? 0 : -EPROTO;
+}
+
+int control_client_ask(const struct endpoint *endpoint, const struct request *request,
+	unsigned timeout_ms, struct control_answer *answer)
+{
+	struct conversation talk;
+	int error;
+
+	error = conversation_begin(&talk, endpoint, request, timeout_ms);
+	if (error)
+		return error;
+	return conversation_end(&talk, answer);
+}
+
+static int status_errno(const struct control_answer *answer)
+{
+	switch (answer->status) {
+	case CONTROL_OK:
+		return 0;
+	case CONTROL_DENIED:
+		return -EACCES;
+	case CONTROL_BUSY:
+		return -EBUSY;
+	default:
+		return -EPROTO;
+	}
+}
+
+static int ask(const struct endpoint *endpoint, struct request *request, unsigned timeout_ms,
+	struct control_answer *answer)
+{
+	int error;
+
+	control_client_identify(request);
+	error = control_client_ask(endpoint, request, timeout_ms, answer);
+	return error ? error : status_errno(answer);
+}
+
+int control_client_ping(const struct endpoint *endpoint, char *version, size_t size)
+{
+	struct control_answer answer;
+	struct request request = {0};
+	int error;
+
+	control_ask_ping(&request);
+	error = ask(endpoint, &request, PING_TIMEOUT, &answer);
+	if (error)
+		return error;
+	return control_get_text(&answer, version, size) ? 0 : -EPROTO;
+}
+
+int control_client_resolve(
+	const struct endpoint *endpoint, const char *name, struct control_addresses *addresses)
+{
+	struct control_answer answer;
+	struct request request = {0};
+	int error;
+
+	control_ask_resolve(&request, name);
+	error = ask(endpoint, &request, RESOLVE_TIMEOUT, &answer);
+	if (error)
+		return error;
+	return control_get_addresses(&answer, addresses) ? 0 : -EPROTO;
+}
+
+int control_client_status(const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE],
+	bool wait, unsigned timeout_ms, struct outcome *outcome)
+{
+	struct control_answer answer;
+	struct request request = {0};
+	int error;
+
+	control_ask_status(&request, id, wait);
+	error = ask(endpoint, &request, timeout_ms, &answer);
+	if (error)
+		return error;
+	return control_get_outcome(&answer, outcome) ? 0 : -EPROTO;
+}
+
+// hostd starts to count when the request has arrived, we when it was sent; half the time is far
+// from both a gate that held and one that never closed.
+int control_client_measure_gate(const struct endpoint *endpoint, unsigned milliseconds)
+{
+	struct control_answer answer;
+	struct request request = {0};
+	struct conversation talk;
+	uint64_t sent, writable;
+	int error, end;
+
+	control_ask_gate(&request, milliseconds);
+	control_client_identify(&request);
+	error = conversation_begin(&talk, endpoint, &request, milliseconds + GATE_SLACK);
+	if (error)
+		return error;
+	sent = now_ms();
+	error = conversation_wait(&talk, POLLOUT);
+	writable = now_ms();
+	end = conversation_end(&talk, &answer);
+	if (error || end)
+		return error ? error : end;
+	error = status_errno(&answer);
+	if (error)
+		return error;
+	return writable - sent >= milliseconds / 2;
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#include "preload/shared/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CONF_MAX_FILE (1024 * 1024) // bytes; a longer file is refused
+
+#define DEFAULT_HOSTD      "vsock:parent:9000-9015"
+#define DEFAULT_TLS_LISTEN "unix:/run/airlock/tls.sock"
+#define DEFAULT_POOL_IPV4  "198.18.0.0/15"
+#define DEFAULT_POOL_IPV6  "fd61:6972:6c6f::/96"
+
+// FNV-1a, 64 bits: draft-eastlake-fnv, section 2. It names a file, it protects nothing.
+#define FNV_OFFSET 14695981039346656037u
+#define FNV_PRIME  1099511628211u
+
+uint64_t settings_digest_add(uint64_t digest, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		digest = (digest ^ (uint8_t)text[i]) * FNV_PRIME;
+	return (digest ^ 0xff) *
+	       FNV_PRIME; // no text holds this byte twice: "ab","c" differs from "a","bc"
+}
+
+bool settings_read_log_level(const char *text, size_t length, enum settings_log_level *level)
+{
+	for (int i = SETTINGS_LOG_ERROR; i <= SETTINGS_LOG_DEBUG; i++) {
+		const char *name = settings_log_level_name((enum settings_log_level)i);
+
+		if (strlen(name) == length && memcmp(name, text, length) == 0) {
+			*level = (enum settings_log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *settings_log_level_name(enum settings_log_level level)
+{
+	static const char *const names[] = {"none", "error", "warn", "info", "debug"};
+
+	return names[level];
+}
+
+void settings_set_defaults(struct settings *settings)
+{
+	bool is_good;
+
+	memset(settings, 0, sizeof(*settings));
+	is_good = endpoint_parse(
+			  DEFAULT_HOSTD, strlen(DEFAULT_HOSTD), false, &settings->hostd, NULL) &&
+		  endpoint_parse(DEFAULT_TLS_LISTEN, strlen(DEFAULT_TLS_LISTEN), false,
+			  &settings->tls_listen, NULL) &&
+		  address_block_parse(DEFAULT_POOL_IPV4, strlen(DEFAULT_POOL_IPV4),
+			  &settings->pool_ipv4, NULL) &&
+		  address_block_parse(
+			  DEFAULT_POOL_IPV6, strlen(DEFAULT_POOL_IPV6), &settings->pool_ipv6, NULL);
+	(void)is_good; // constants; the unit tests read them back
+	strcpy(settings->ca, "system");
+	settings->digest = FNV_OFFSET;
+}
+
+void settings_clear(struct settings *settings)
+{
+	if (settings->routes)
+		munmap(settings->routes, settings->route_count * sizeof(struct route));
+	settings->routes = NULL;
+	settings->route_count = 0;
+}
+
+// An empty variable counts as an absent one.
+static const char *environment_value(const char *name)
+{
+	const char *value = secure_getenv(name);
+
+	return value && value[0] != '\0' ? value : NULL;
+}
+
+static bool read_environment(struct settings *settings, char *message, size_t size)
+{
+	const char *hostd = environment_value("AIRLOCK_HOSTD");
+	const char *log = environment_value("AIRLOCK_LOG");
+	struct parse_error error;
+
+	if (hostd && !endpoint_parse(hostd, strlen(hostd), false, &settings->hostd, &error)) {
+		snprintf(message, size, "AIRLOCK_HOSTD: %s: `%.80s`", error.reason, hostd);
+		return false;
+	}
+	if (log && !settings_read_log_level(log, strlen(log), &settings->log_level)) {
+		snprintf(message, size, "AIRLOCK_LOG: unknown word: `%.80s`", log);
+		return false;
+	}
+	if (hostd)
+		settings->digest = settings_digest_add(settings->digest, hostd, strlen(hostd));
+	return true;
+}
+
+// Reads to the end of the file; pipes too, so no size is asked for first. Returns the length, or
+// -errno.
+static ssize_t read_whole(int fd, char *text, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size) {
+		ssize_t got = read(fd, text + length, size - length);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return (ssize_t)length;
+		length += (size_t)got;
+	}
+	return -EFBIG;
+}
+
+static bool parse_file(
+	int fd, const char *path, struct settings *settings, char *message, size_t size)
+{
+	struct conf_error error;
+	bool is_good = false;
+	ssize_t length;
+	char *text;
+
+	text = mmap(NULL, CONF_MAX_FILE + 1, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (text == MAP_FAILED) {
+		snprintf(message, size, "%s: %s", path, strerror(errno));
+		return false;
+	}
+	length = read_whole(fd, text, CONF_MAX_FILE + 1);
+	if (length < 0)
+		snprintf(message, size, "%s: %s", path, strerror((int)-length));
+	else if (!settings_parse(text, (size_t)length, settings, &error))
+		conf_error_format(&error, path, message, size);
+	else
+		is_good = true;
+	munmap(text, CONF_MAX_FILE + 1);
+	return is_good;
+}
+
+bool settings_load(const char *path, struct settings *settings, char *message, size_t size)
+{
+	const char *named = path ? path : environment_value("AIRLOCK_CONF");
+	const char *file = named ? named : SETTINGS_DEFAULT_PATH;
+	bool is_good;
+	int fd;
+
+	settings_set_defaults(settings);
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 && (named || errno != ENOENT)) {
+		snprintf(message, size, "%s: %s", file, strerror(errno));
+		return false;
+	}
+	if (fd >= 0) {
+		is_good = parse_file(fd, file, settings, message, size);
+		close(fd);
+		if (!is_good)
+			return false;
+	}
+	if (!read_environment(settings, message, size)) {
+		settings_clear(settings);
+		return false;
+	}
+	return true;
+}
+
+// What the kernel delivers inside the enclave whatever the routes say: 127.0.0.0/8, ::1 (RFC 1122,
+// RFC 4291), and the unspecified addresses, which connect() takes for loopback (ip(7)).
+static bool is_loopback(const struct address *original)
+{
+	struct address address = address_unmap(original);
+	static const uint8_t zeros[16];
+
+	if (address.family == ADDRESS_IPV4)
+		return address.bytes[0] == 127 || memcmp(address.bytes, zeros, 4) == 0;
+	return memcmp(address.bytes, zeros, 15) == 0 && address.bytes[15] <= 1;
+}
+
+const struct route *settings_find_route(const struct settings *settings, const char *name,
+	const struct address *address, uint16_t port)
+{
+	static const struct route kernels_own = {
+		.pattern = {.kind = PATTERN_ANY}, .action = ROUTE_LOCAL};
+
+	if (!name && !settings->is_hairpin && is_loopback(address))
+		return &kernels_own;
+	for (size_t i = 0; i < settings->route_count; i++) {
+		const struct route *route = &settings->routes[i];
+
+		if (name ? pattern_matches_name(&route->pattern, name, port)
+			 : pattern_matches_address(&route->pattern, address, port))
+			return route;
+	}
+	return NULL;
+}
+
+const char *settings_action_name(enum route_action action)
+{
+	static const char *const names[] = {
+		[ROUTE_DIRECT] = "direct",
+		[ROUTE_TLS] = "tls",
+		[ROUTE_LOCAL] = "local",
+		[ROUTE_DENY] = "deny",
+	};
+
+	return names[action];
+}
