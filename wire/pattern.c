@@ -138,7 +138,7 @@ static void split_colon(const char *text, size_t length, struct piece *host, str
 bool pattern_parse(
 	const char *text, size_t length, struct pattern *pattern, struct parse_error *error)
 {
-	struct piece host, ports = {.text = NULL};
+	struct piece host = {.text = NULL}, ports = {.text = NULL};
 
 	memset(pattern, 0, sizeof(*pattern));
 	if (length == 0)
