@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The private world that every test runs in.
+
+enter() moves this very process into a network and a mount namespace of its own, before the
+first test and before any thread exists. Inside there is nothing but `lo`, and on it:
+
+  11.0.0.0/16, 2600:11::/64   every address is local, and public in IANA's eyes, so that
+                              hostd's policy for public addresses is what is exercised
+  10.11.0.0/24                local too, but private
+  169.254.169.254             local too, link-local: where clouds serve metadata
+  PROHIBITED, UNREACHABLE,    connect() gives EACCES, EHOSTUNREACH and EINVAL
+  BLACKHOLE
+  NO_ROUTE                    connect() gives ENETUNREACH
+
+A SYN that is not answered gives up after TIMED_OUT_SECONDS instead of two minutes. The resolver
+configuration is replaced, so that programs run without Airlock ask the tests' own DNS server.
+Nothing that a test sends can leave: there is no device to leave by.
+"""
+import ctypes
+import os
+import pathlib
+import subprocess
+import tempfile
+
+PUBLIC = "11.0.0.1"
+PUBLIC_6 = "2600:11::1"
+PRIVATE = "10.11.0.1"
+METADATA = "169.254.169.254"
+PROHIBITED = "11.1.0.1"
+UNREACHABLE = "11.1.0.2"
+BLACKHOLE = "11.1.0.3"
+NO_ROUTE = "11.2.0.1"
+DNS_ADDRESS = "127.0.0.1"
+TIMED_OUT_SECONDS = 3.0  # tcp_syn_retries = 1: one second, then two more
+
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+
+HOSTS = """127.0.0.1 localhost
+::1 localhost ip6-localhost ip6-loopback
+11.0.0.9 in-hosts-file.test
+"""
+
+_entered = False
+has_ipv6 = False
+is_real_root = os.geteuid() == 0
+
+
+def _call(name, *arguments):
+	function = getattr(ctypes.CDLL(None, use_errno=True), name)
+	if function(*arguments) != 0:
+		error = ctypes.get_errno()
+		raise OSError(error, f"{name}: {os.strerror(error)}")
+
+
+def _mount(source, target, kind, flags):
+	_call("mount", os.fsencode(source), os.fsencode(target),
+		kind.encode() if kind else None, ctypes.c_ulong(flags), None)
+
+
+def _become_namespace_root():
+	uid, gid = os.geteuid(), os.getegid()
+	_call("unshare", CLONE_NEWUSER)
+	pathlib.Path("/proc/self/setgroups").write_text("deny")
+	pathlib.Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+	pathlib.Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def _ip(command):
+	subprocess.run(["ip"] + command.split(), check=True, capture_output=True, text=True)
+
+
+def _build_network():
+	global has_ipv6
+	_ip("link set lo up")
+	for block in ("11.0.0.1/16", "10.11.0.1/24", "169.254.169.254/32"):
+		_ip(f"addr add {block} dev lo")
+	_ip(f"route add prohibit {PROHIBITED}")
+	_ip(f"route add unreachable {UNREACHABLE}")
+	_ip(f"route add blackhole {BLACKHOLE}")
+	pathlib.Path("/proc/sys/net/ipv4/tcp_syn_retries").write_text("1")
+	if os.path.exists("/proc/sys/net/ipv6"):
+		_ip("-6 addr add 2600:11::1/128 dev lo")
+		_ip("-6 route add local 2600:11::/64 dev lo")
+		has_ipv6 = True
+
+
+def _replace_file(path, text, directory):
+	"""Covers an existing file of /etc. One that is a link into /run is written there: /run is ours."""
+	real = os.path.realpath(path)
+	if real.startswith("/run/"):
+		os.makedirs(os.path.dirname(real), exist_ok=True)
+		pathlib.Path(real).write_text(text)
+		return
+	if not os.path.exists(real):
+		pathlib.Path(real).touch()
+	cover = pathlib.Path(directory, os.path.basename(path))
+	cover.write_text(text)
+	_mount(str(cover), real, None, MS_BIND)
+
+
+def _build_files():
+	_mount("none", "/", None, MS_REC | MS_PRIVATE)
+	_mount("tmpfs", "/run", "tmpfs", 0)
+	os.makedirs("/run/sshd", mode=0o755)
+	directory = tempfile.mkdtemp(prefix="world-", dir="/run")
+	_replace_file("/etc/resolv.conf",
+		f"nameserver {DNS_ADDRESS}\noptions timeout:2 attempts:2\n", directory)
+	_replace_file("/etc/hosts", HOSTS, directory)
+	_replace_file("/etc/nsswitch.conf",
+		"passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n", directory)
+	pathlib.Path(directory, "empty").touch()
+	os.chmod(directory, 0o755)
+
+
+def enter():
+	"""Idempotent. Raises OSError or CalledProcessError when namespaces cannot be had."""
+	global _entered
+	if _entered:
+		return
+	if not is_real_root:
+		_become_namespace_root()
+	_call("unshare", CLONE_NEWNET | CLONE_NEWNS)
+	_build_files()
+	_build_network()
+	_entered = True
+
+
+# A network namespace with not even lo up, no resolver and no hosts file: what nitro-cli's init
+# leaves. Files and unix sockets that have a path are shared with the world.
+ENCLAVE_PREFIX = ["unshare", "--net", "--mount", "--", "/bin/sh", "-c",
+	'mount --bind /dev/null /etc/resolv.conf && mount --bind /dev/null /etc/hosts && exec "$@"',
+	"enclave"]
