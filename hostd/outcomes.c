@@ -28,7 +28,6 @@ _Static_assert(sizeof(struct key) == 4 + REQUEST_ID_SIZE, "the key is hashed as 
 static uint32_t key_hash(const void *key);
 
 #define HASH_NONFATAL_OOM                 1
-#define uthash_nonfatal_oom(entry)        ((entry)->hh.tbl = NULL)
 #define HASH_FUNCTION(key, length, value) ((value) = key_hash(key))
 #include <uthash.h>
 #include <utlist.h>
@@ -126,7 +125,7 @@ static struct entry *add_entry(struct outcomes *outcomes, const struct key *key)
 	entry->key = *key;
 	entry->is_pending = true;
 	HASH_ADD(hh, outcomes->table, key, sizeof(entry->key), entry);
-	if (!entry->hh.tbl) { // see uthash_nonfatal_oom above
+	if (!entry->hh.tbl) { // how uthash reports that it found no memory
 		free(entry);
 		return NULL;
 	}
