@@ -84,24 +84,23 @@ bool config_read_enclave(struct config_builder *builder)
 
 // ---------------------------------------------------------------- allow, deny
 
-// Policy looks at IPv4-mapped addresses as the IPv4 addresses that they stand for, so a rule in the
-// mapped form would never match anything.
-static bool is_mapped_block(const struct address_block *block)
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-	return block->base.family == ADDRESS_IPV6 && block->prefix_length >= 96 &&
-	       memcmp(block->base.bytes, prefix, sizeof(prefix)) == 0;
-}
-
 static bool read_pattern(struct config_builder *builder, struct rule *rule)
 {
 	const struct conf_word *word = &builder->line->words[1];
 	struct parse_error inner;
 	if (!pattern_parse(word->text, word->length, &rule->pattern, &inner))
 		return config_fail_parse(builder, word, &inner);
-	if (rule->pattern.kind == PATTERN_BLOCK && is_mapped_block(&rule->pattern.block))
-		return config_fail(builder, word, "write an IPv4-mapped address as IPv4");
 	return true;
+}
+
+// As patterns do: resolved addresses are looked at unmapped, and a mapped block would match none.
+static void unmap_block(struct address_block *block)
+{
+	struct address plain = address_unmap(&block->base);
+	if (plain.family == block->base.family || block->prefix_length < 96)
+		return;
+	block->base = plain;
+	block->prefix_length -= 96;
 }
 
 static bool read_to(struct config_builder *builder, const struct conf_word *value, void *target)
@@ -122,8 +121,7 @@ static bool read_to(struct config_builder *builder, const struct conf_word *valu
 		struct parse_error inner;
 		if (!address_block_parse(piece.text, piece.length, &to[rule->to_count], &inner))
 			return config_fail_parse(builder, &piece, &inner);
-		if (is_mapped_block(&to[rule->to_count]))
-			return config_fail(builder, &piece, "write an IPv4-mapped address as IPv4");
+		unmap_block(&to[rule->to_count]);
 		rule->to_count++;
 	}
 	return true;
