@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Descriptors duplicated, reused, inherited, passed on; nothing leaks."""
+import pytest
+
+from support import peer
+
+CASES = ["reuse-as-socket", "reuse-as-file", "reuse-as-pair", "reuse-as-listener", "reuse-as-datagram",
+	"duplicates", "duplicate-first", "wake-by-shutdown", "no-room", "flags", "asynchronous", "passed-on"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_descriptors(both, peers, probe, case):
+	origin = peers.listen(peer.echo)
+	both([probe("descriptors"), case, origin.host, origin.port]).assert_same()
+
+
+def test_a_program_without_standard_descriptors_keeps_them_free(airlock, peers, probe):
+	origin = peers.listen(peer.echo)
+	reports = []
+	for name, run in (("native", airlock.native), ("airlock", airlock.run)):
+		report = airlock.home / name
+		run([probe("descriptors"), "standard-input", origin.host, origin.port, report])
+		reports.append(report.read_text())
+	assert reports[0] == reports[1] == "socket 0 connect 0 next 1\n"
+
+
+def test_ten_thousand_cancelled_attempts_leak_nothing(airlock, hostd, upstreams, probe):
+	"""The dial is held, so each attempt is closed while its gate is shut."""
+	proxy = upstreams.socks5(hold=None)
+	airlock.use(hostd(upstream=proxy.url))
+	before = len(airlock.hostd.open_descriptors())
+	result = airlock.run([probe("descriptors"), "cancelled-attempts", "11.0.0.1", "9", "10000"], timeout=120)
+	assert result.stdout == "descriptors more than before: 0\n"
+	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before + 2, 30,
+		"hostd to close every cancelled stream")
+
+
+def test_two_thousand_connections_in_turn_leak_nothing(airlock, peers, probe):
+	origin = peers.listen(peer.echo)
+	airlock.configure()
+	before = len(airlock.hostd.open_descriptors())
+	result = airlock.run([probe("descriptors"), "many-connections", origin.host, origin.port, "2000"],
+		timeout=120)
+	assert result.stdout == "descriptors more than before: 0\n"
+	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before + 2, 30,
+		"hostd to close every ended stream")
