@@ -1,4 +1,62 @@
 # SPDX-License-Identifier: MIT
+# make unit   builds and runs tests/unit/*.c; UNIT=name,... only those (without test_ and .c)
+# make fuzz   builds tests/fuzz/fuzz_*.c and runs each for FUZZ_SECONDS; FUZZ=name,... only those
+# make test   everything: unit, behaviour, system
+# A new file in either folder is picked up as it is: every test binary may use wire/, preload/shared/,
+# preload/launcher/ and hostd/. They stand in an archive, so that a test links only what it calls.
+
+comma := ,
+test_choice = $(if $(3),$(addprefix $(1)_,$(subst $(comma), ,$(3))),$(2))
+
+TESTED := $(filter-out %/main.c,$(WIRE) $(SHARED) $(LAUNCHER) $(HOSTD))
+TEST_LIBS = -lcares -pthread $(HOSTD_LIBS)
+
+# --- unit tests (Criterion)
+
+UNIT_NAMES := $(call test_choice,test,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)),$(UNIT))
+UNIT_BINARIES := $(UNIT_NAMES:%=$(BUILD)/test/unit/%)
+
+# Rebuilt from nothing: ar would keep the members of sources that are gone.
+$(BUILD)/test/unit/tested.a: $(call objects,program,$(TESTED))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(UNIT_BINARIES): $(BUILD)/test/unit/%: $(BUILD)/obj/program/tests/unit/%.o \
+		$(BUILD)/test/unit/tested.a
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -lcriterion $(TEST_LIBS)
+
+unit: $(UNIT_BINARIES)
+	tests/unit/run $(UNIT_BINARIES)
+
+# --- fuzzing (libFuzzer)
+
+FUZZ_NAMES := $(call test_choice,fuzz,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)),$(FUZZ))
+FUZZ_BINARIES := $(FUZZ_NAMES:%=$(BUILD)/test/fuzz/%)
+FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+	-U_FORTIFY_SOURCE
+
+$(BUILD)/obj/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(ALL_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(BUILD)/test/fuzz/tested.a: $(call objects,fuzz,$(TESTED))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(FUZZ_BINARIES): $(BUILD)/test/fuzz/%: $(BUILD)/obj/fuzz/tests/fuzz/%.o \
+		$(BUILD)/test/fuzz/tested.a
+	$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS)
+
+fuzz: $(FUZZ_BINARIES)
+	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BINARIES)
+
+# --- everything
+
 test:
 	scripts/test --no-setup
-.PHONY: test
+
+.SECONDARY: $(UNIT_NAMES:%=$(BUILD)/obj/program/tests/unit/%.o) \
+	$(FUZZ_NAMES:%=$(BUILD)/obj/fuzz/tests/fuzz/%.o)
+.PHONY: unit fuzz test
