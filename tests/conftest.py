@@ -2,6 +2,7 @@
 """Fixtures; tests/README.md explains them. Everything starts inside support.world's namespaces."""
 import pathlib
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -16,6 +17,22 @@ def pytest_configure(config):
 		world.enter()
 	except Exception as error:
 		raise pytest.UsageError(f"the tests need network and mount namespaces of their own: {error}")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+	"""A test that hangs fails: after three minutes, or as many seconds as its mark `limit` says."""
+	mark = item.get_closest_marker("limit")
+	seconds = mark.args[0] if mark else 180
+
+	def give_up(*_):
+		raise TimeoutError(f"the test still ran after {seconds} s")
+
+	before = signal.signal(signal.SIGALRM, give_up)
+	signal.setitimer(signal.ITIMER_REAL, seconds)
+	yield
+	signal.setitimer(signal.ITIMER_REAL, 0)
+	signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")
