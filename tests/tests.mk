@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make unit   builds and runs tests/unit/*.c; UNIT=name,... only those (without test_ and .c)
 # make fuzz   builds tests/fuzz/fuzz_*.c and runs each for FUZZ_SECONDS; FUZZ=name,... only those
+# make bench  ratios against peers (tests/bench/bench.py); BENCH=--short shows that it runs
 # make test   everything: unit, behaviour, system
 # A new file in either folder is picked up as it is: every test binary may use wire/, preload/shared/,
 # preload/launcher/ and hostd/. They stand in an archive, so that a test links only what it calls.
@@ -52,6 +53,17 @@ $(FUZZ_BINARIES): $(BUILD)/test/fuzz/%: $(BUILD)/obj/fuzz/tests/fuzz/%.o \
 fuzz: $(FUZZ_BINARIES)
 	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BINARIES)
 
+# --- benchmarks
+
+BENCH_TOOLS := $(BUILD)/bench/pump $(BUILD)/bench/calls
+
+$(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/program/tests/bench/%.o $(call objects,program,$(WIRE))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -pthread
+
+bench: all $(BENCH_TOOLS)
+	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH)
+
 # --- everything
 
 test:
@@ -59,4 +71,4 @@ test:
 
 .SECONDARY: $(UNIT_NAMES:%=$(BUILD)/obj/program/tests/unit/%.o) \
 	$(FUZZ_NAMES:%=$(BUILD)/obj/fuzz/tests/fuzz/%.o)
-.PHONY: unit fuzz test
+.PHONY: unit fuzz bench test

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// Both ends of the relay benchmarks. The far end (`serve`) does what a connection's first byte
+// says: D sends until it is closed, U swallows and answers with one byte at the end, E echoes. The
+// near end opens connections, to a TCP port or through a unix socket, with Airlock's request before
+// the first byte or without, and prints seconds.
+//
+//   pump serve HOST PORT
+//   pump download|upload VIA HOST PORT BYTES        one connection, BYTES of data
+//   pump connect VIA HOST PORT COUNT                COUNT connections in turn, one byte each way
+//   pump idle VIA HOST PORT COUNT                   COUNT connections that stay; a line when all
+//                                                   are open, then waits for the end of standard
+//                                                   input
+//   VIA: tcp, unix:PATH (another relay's), airlock:PATH (hostd's)
+#include "wire/request.h"
+#include "wire/stream.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (256 * 1024)
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static struct sockaddr_in tcp_address(const char *host, const char *port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+	if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+		fail(host);
+	return address;
+}
+
+// --- the far end
+
+static void *serve_connection(void *context)
+{
+	int fd = (int)(intptr_t)context;
+	static __thread char bytes[CHUNK];
+	char how = 0;
+	ssize_t got = recv(fd, &how, 1, 0);
+
+	while (got > 0 && how == 'D')
+		got = send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
+	while (got > 0 && how == 'U')
+		got = recv(fd, bytes, sizeof(bytes), 0);
+	while (got > 0 && how == 'E') {
+		got = recv(fd, bytes, sizeof(bytes), 0);
+		if (got > 0)
+			got = send(fd, bytes, (size_t)got, MSG_NOSIGNAL);
+	}
+	if (how == 'U')
+		send(fd, "k", 1, MSG_NOSIGNAL);
+	close(fd);
+	return NULL;
+}
+
+static void serve(const char *host, const char *port)
+{
+	struct sockaddr_in address = tcp_address(host, port);
+	int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pthread_attr_t attributes;
+
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(listener, 4096) < 0)
+		fail("listen");
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, CHUNK + 128 * 1024);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	puts("listening");
+	fflush(stdout);
+	for (;;) {
+		pthread_t thread;
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			fail("accept");
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		if (pthread_create(&thread, &attributes, serve_connection, (void *)(intptr_t)fd) !=
+			0)
+			close(fd);
+	}
+}
+
+// --- the near end
+
+static int open_unix(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		if (errno != EAGAIN)
+			fail(path);
+	return fd;
+}
+
+static int open_tcp(const struct sockaddr_in *address)
+{
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		fail("connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static void pass_gate(int fd, const struct sockaddr_in *address)
+{
+	struct request request = {.verb = REQUEST_CONNECT, .program = "pump"};
+	struct pollfd entry = {.fd = fd, .events = POLLOUT};
+	uint8_t bytes[REQUEST_SIZE];
+	int send_buffer;
+
+	request.source.family = request.destination.family = ADDRESS_IPV4;
+	memcpy(request.destination.bytes, &address->sin_addr, 4);
+	request.destination_port = ntohs(address->sin_port);
+	if (getrandom(request.id, sizeof(request.id), 0) != sizeof(request.id))
+		fail("getrandom");
+	request_encode(&request, bytes);
+	if (stream_send_request(fd, ENDPOINT_UNIX, bytes, &send_buffer) < 0)
+		fail("request");
+	poll(&entry, 1, 10000);
+	if (!(entry.revents & POLLOUT) || (entry.revents & (POLLERR | POLLHUP))) {
+		fprintf(stderr, "refused\n");
+		exit(1);
+	}
+	stream_restore_send_buffer(fd, send_buffer);
+}
+
+static int open_via(const char *via, const struct sockaddr_in *address, char how)
+{
+	int fd;
+	if (strncmp(via, "unix:", 5) == 0) {
+		fd = open_unix(via + 5);
+	} else if (strncmp(via, "airlock:", 8) == 0) {
+		fd = open_unix(via + 8);
+		pass_gate(fd, address);
+	} else {
+		fd = open_tcp(address);
+	}
+	if (send(fd, &how, 1, MSG_NOSIGNAL) != 1)
+		fail("send");
+	return fd;
+}
+
+static void download(int fd, unsigned long long left)
+{
+	static char bytes[CHUNK];
+	while (left > 0) {
+		ssize_t got = recv(fd, bytes, left < CHUNK ? left : CHUNK, 0);
+		if (got <= 0)
+			fail("recv");
+		left -= (unsigned long long)got;
+	}
+}
+
+static void upload(int fd, unsigned long long left)
+{
+	static char bytes[CHUNK];
+	while (left > 0) {
+		ssize_t sent = send(fd, bytes, left < CHUNK ? left : CHUNK, MSG_NOSIGNAL);
+		if (sent <= 0)
+			fail("send");
+		left -= (unsigned long long)sent;
+	}
+	shutdown(fd, SHUT_WR);
+	if (recv(fd, bytes, 1, 0) != 1)
+		fail("answer");
+}
+
+static void echo_byte(int fd)
+{
+	char byte = 'x';
+	if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1)
+		fail("echo");
+}
+
+static void keep_idle(const char *via, const struct sockaddr_in *address, unsigned long long count)
+{
+	char byte;
+
+	for (unsigned long long i = 0; i < count; i++)
+		echo_byte(open_via(via, address, 'E'));
+	puts("open");
+	fflush(stdout);
+	while (read(0, &byte, 1) > 0)
+		;
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	if (argc == 4 && strcmp(argv[1], "serve") == 0)
+		serve(argv[2], argv[3]);
+	if (argc != 6) {
+		fprintf(stderr, "usage: see the top of pump.c\n");
+		return 2;
+	}
+	struct sockaddr_in address = tcp_address(argv[3], argv[4]);
+	unsigned long long amount = strtoull(argv[5], NULL, 10);
+	double began = seconds_now();
+	if (strcmp(argv[1], "download") == 0)
+		download(open_via(argv[2], &address, 'D'), amount);
+	else if (strcmp(argv[1], "upload") == 0)
+		upload(open_via(argv[2], &address, 'U'), amount);
+	else if (strcmp(argv[1], "idle") == 0)
+		keep_idle(argv[2], &address, amount);
+	else
+		for (unsigned long long i = 0; i < amount; i++) {
+			int fd = open_via(argv[2], &address, 'E');
+			echo_byte(fd);
+			close(fd);
+		}
+	printf("%.6f\n", seconds_now() - began);
+	return 0;
+}
