@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Name resolution by c-ares for one worker. The resolver keeps its sockets in an epoll of its own, so
-// that a worker watches one descriptor and one timeout. Not thread-safe: one a worker.
+// Name resolution by c-ares for one worker. The resolver keeps its sockets in an epoll of its own,
+// so that a worker watches one descriptor and one timeout. Not thread-safe: one a worker.
 #ifndef AIRLOCK_HOSTD_RESOLVER_H
 #define AIRLOCK_HOSTD_RESOLVER_H
 
@@ -12,21 +12,26 @@
 struct resolver;
 
 // answer->failure is OUTCOME_NONE with at least one address, or NO_SUCH_NAME, TRY_AGAIN, INTERNAL.
-// Addresses are in RFC 6724 order as c-ares sorts them, unmapped, without duplicates. text is a sentence about a failure, else "".
-typedef void (*resolver_callback)(void *context, uint64_t token,
-	const struct control_addresses *answer, const char *text);
+// Addresses are in RFC 6724 order as c-ares sorts them, unmapped, without duplicates. text is a
+// sentence about a failure, else "".
+typedef void (*resolver_callback)(
+	void *context, uint64_t token, const struct control_addresses *answer, const char *text);
 
-// servers: as struct config's resolvers, "" for the system's. Returns NULL when c-ares cannot start.
+// servers: as struct config's resolvers, "" for the system's, read from resolv.conf now and never
+// again. Returns NULL when c-ares cannot start.
 struct resolver *resolver_create(
 	const char *servers, resolver_callback callback, void *context) MUST_CHECK;
-void resolver_destroy(struct resolver *resolver); // outstanding lookups are dropped without a callback
+
+// Outstanding lookups are dropped without a callback. Not from inside a callback.
+void resolver_destroy(struct resolver *resolver);
 
 // Starts a lookup of A and AAAA for a name in wire form. The callback comes with token, never from
-// inside this call. There is no cancel: the owner of a token that is gone ignores it.
+// inside this call, after about 5 s at the latest. There is no cancel: the owner of a token that is
+// gone ignores it. Without memory no callback comes, and the owner's own deadline ends the matter.
 void resolver_start(struct resolver *resolver, const char *name, uint64_t token);
 
 int resolver_descriptor(const struct resolver *resolver); // readable when resolver_process has work
-int resolver_timeout(const struct resolver *resolver);    // ms until resolver_process is due, -1: none
-void resolver_process(struct resolver *resolver);         // calls callbacks
+int resolver_timeout(const struct resolver *resolver); // ms until resolver_process is due, -1: none
+void resolver_process(struct resolver *resolver);      // calls callbacks, which may start lookups
 
 #endif
