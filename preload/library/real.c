@@ -22,3 +22,10 @@ void real_initialise(void)
 {
 	REAL_SOCKET_FUNCTIONS(REAL_LOOK_UP)
 }
+
+void *real_find_in_library(const char *library, const char *function)
+{
+	void *handle = dlopen(library, RTLD_LAZY);
+
+	return handle ? dlsym(handle, function) : NULL;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What a host name means inside the enclave: the one answer that getaddrinfo, gethostbyname and
+// their relatives put into their own forms.
+#ifndef AIRLOCK_PRELOAD_LOOKUP_H
+#define AIRLOCK_PRELOAD_LOOKUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/address.h"
+#include "wire/compiler.h"
+#include "wire/control.h"
+#include "wire/name.h"
+
+#define LOOKUP_MAX_ADDRESSES CONTROL_MAX_ADDRESSES
+#define LOOKUP_MAX_ALIASES   32
+#define LOOKUP_ALIAS_BYTES   1024 // with their NULs; further aliases are dropped
+
+enum lookup_status {
+	LOOKUP_FOUND,
+	LOOKUP_LEAVE_TO_LIBC, // only local routes can match the name
+	LOOKUP_NO_SUCH_NAME,
+	LOOKUP_TRY_AGAIN,
+	LOOKUP_FAILED, // asking again will not help: hostd's own failure, a full pool
+};
+
+enum lookup_source {
+	LOOKUP_FROM_HOSTS_FILE, // or built in: localhost
+	LOOKUP_FROM_HOSTD,      // families and order are hostd's, or the pool's for them
+	LOOKUP_FROM_POOL, // which families the name has is not known: any one can be had, IPv4
+			  // unless asked
+};
+
+struct lookup_answer {
+	enum lookup_source source;
+	char name[NAME_SIZE +
+		  1]; // official name; the program's spelling without the dot at the end
+	size_t alias_count;
+	size_t alias_bytes;
+	char aliases[LOOKUP_ALIAS_BYTES]; // alias_count texts, each with its NUL
+	size_t count;
+	struct address addresses[LOOKUP_MAX_ADDRESSES];
+};
+
+// Looks a name up: /etc/hosts, localhost (RFC 6761, 6.3), then the routes and hostd. text is not an
+// address; port is what the program will connect to, 0 when it is not known. Never asks DNS. May
+// block while hostd resolves; not to be called in a signal handler. *answer is valid only with
+// LOOKUP_FOUND.
+enum lookup_status lookup_name(
+	const char *text, uint16_t port, struct lookup_answer *answer) MUST_CHECK;
+
+// The answer's addresses for AF_UNSPEC, AF_INET or AF_INET6, as libc selects them. Returns how
+// many; 0: the name exists, but not in this family.
+size_t lookup_select(const struct lookup_answer *answer, int family,
+	struct address selected[static LOOKUP_MAX_ADDRESSES]);
+
+// Lookups are not cancellation points (pthreads(7) allows both): a cancelled thread would leave its
+// descriptors open. The pair is for LOOKUP_UNCANCELLED's use.
+int lookup_disable_cancellation(void);
+void lookup_restore_cancellation(const int *state);
+
+// Until the end of the enclosing block.
+#define LOOKUP_UNCANCELLED                                                                         \
+	__attribute__((cleanup(lookup_restore_cancellation), unused)) const int cancel_state =     \
+		lookup_disable_cancellation()
+
+#endif
