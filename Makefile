@@ -15,6 +15,8 @@ CLANG  ?= clang
 FUZZ_SECONDS ?= 20
 
 VERSION := $(shell cat VERSION)
+# What `airlock doctor` holds the clock against: the newest change of the sources, so that a build repeats.
+BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION))
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion
@@ -56,6 +58,8 @@ all: $(BINARIES) $(LIBAIRLOCK)
 $(BUILD)/obj/program/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIE -c -o $@ $<
+
+$(BUILD)/obj/%/preload/launcher/doctor_machine.o: ALL_CFLAGS += -DAIRLOCK_BUILD_TIME=$(BUILD_TIME)
 
 $(BUILD)/bin/airlock: $(call objects,program,$(WIRE) $(SHARED) $(LAUNCHER))
 	@mkdir -p $(@D)

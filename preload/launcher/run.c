@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// `airlock run`: everything that must be true before the program starts, then the program. What the
+// program could not do without a route (hostd away, airlock-tls away) is said but stops nothing:
+// many programs need no network to do their work, and the library reports each failure where it
+// happens.
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "preload/launcher/inspect.h"
+#include "preload/launcher/install.h"
+#include "preload/launcher/loopback.h"
+#include "preload/launcher/message.h"
+#include "preload/launcher/subcommands.h"
+#include "preload/launcher/supervise.h"
+#include "preload/shared/control_client.h"
+#include "preload/shared/settings.h"
+#include "preload/shared/state.h"
+
+#define GATE_MEASUREMENT 20 // ms; long beside a round trip, short beside a program's start
+
+// Returns -1 to go on, or the exit code.
+static int check_command(const char *command, bool allow_unhooked)
+{
+	struct inspection inspection;
+	int result = inspect_command(command, &inspection);
+
+	if (result < 0) {
+		message_print("%s: %s", command, strerror(-result));
+		return result == -ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+	}
+	if (result == 0 || allow_unhooked)
+		return -1;
+	message_print("%s %s", inspection.path, inspection.reason);
+	message_print(
+		"its connections would bypass Airlock; --allow-unhooked runs it all the same");
+	return EXIT_NO;
+}
+
+// The programs read the file again, from other directories: so it needs an absolute name and a
+// second reading must be possible. Returns -1 to go on, or the exit code.
+static int export_configuration(const char *conf)
+{
+	const char *named = conf ? conf : getenv("AIRLOCK_CONF");
+	char path[PATH_MAX];
+	struct stat status;
+
+	if (!named || named[0] == '\0')
+		return -1;
+	if (!realpath(named, path) || stat(path, &status) != 0) {
+		message_print("%s: %m", named);
+		return EXIT_USAGE;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		message_print(
+			"%s: not a regular file: every program must be able to read it", named);
+		return EXIT_USAGE;
+	}
+	setenv("AIRLOCK_CONF", path, true);
+	return -1;
+}
+
+static bool is_preloaded_first(const char *list, const char *library)
+{
+	size_t length = strlen(library);
+
+	return strncmp(list, library, length) == 0 &&
+	       (list[length] == '\0' || list[length] == ':' || list[length] == ' ');
+}
+
+// In front of what is preloaded already (an allocator, a sanitizer), so that our hooks are found
+// first. Returns -1 to go on, or the exit code.
+static int export_library(void)
+{
+	const char *list = getenv("LD_PRELOAD");
+	char library[PATH_MAX];
+	char *joined;
+	int error = install_find_library(library);
+
+	if (error) {
+		message_print("libairlock.so: %s",
+			error == -EINVAL
+				? "its path has a blank or a colon, which LD_PRELOAD cannot hold"
+				: strerror(-error));
+		return EXIT_USAGE;
+	}
+	if (!list || list[0] == '\0') {
+		setenv("LD_PRELOAD", library, true);
+	} else if (!is_preloaded_first(list, library)) {
+		if (asprintf(&joined, "%s:%s", library, list) < 0)
+			return EXIT_USAGE;
+		setenv("LD_PRELOAD", joined, true);
+		free(joined);
+	}
+	return -1;
+}
+
+static bool has_route(const struct settings *settings, enum route_action action)
+{
+	for (size_t i = 0; i < settings->route_count; i++) {
+		if (settings->routes[i].action == action)
+			return true;
+	}
+	return false;
+}
+
+static void warn_about_tls(const struct settings *settings)
+{
+	char endpoint[ENDPOINT_TEXT_SIZE], pattern[NAME_SIZE + 64], version[64];
+	int error = control_client_ping(&settings->tls_listen, version, sizeof(version));
+
+	if (!error)
+		return;
+	message_print("airlock-tls at %s: %s", endpoint_format(&settings->tls_listen, endpoint),
+		message_for_control(error));
+	for (size_t i = 0; i < settings->route_count; i++) {
+		const struct route *route = &settings->routes[i];
+
+		if (route->action == ROUTE_TLS)
+			message_print("connections to %s (line %u) will be refused",
+				pattern_format(&route->pattern, pattern, sizeof(pattern)),
+				route->line);
+	}
+}
+
+// Asks hostd for a sign of life, and measures the gate with the same question when that is wanted.
+static enum gate_verdict meet_hostd(const struct settings *settings)
+{
+	char endpoint[ENDPOINT_TEXT_SIZE], version[64];
+	int result;
+
+	if (settings->gate == GATE_AUTO)
+		result = control_client_measure_gate(&settings->hostd, GATE_MEASUREMENT);
+	else
+		result = control_client_ping(&settings->hostd, version, sizeof(version));
+	if (result < 0) {
+		message_print("airlock-hostd at %s: %s; routed connections will fail",
+			endpoint_format(&settings->hostd, endpoint), message_for_control(result));
+		return GATE_NOT_MEASURED;
+	}
+	if (settings->gate != GATE_AUTO)
+		return GATE_NOT_MEASURED;
+	return result > 0 ? GATE_WORKS : GATE_DOES_NOT_WORK;
+}
+
+static void record_verdict(const char *path, enum gate_verdict verdict)
+{
+	bool is_shared;
+	struct state *state = state_open(path, 0, &is_shared);
+
+	if (!state)
+		return;
+	atomic_store(&state->verdict, verdict);
+	munmap(state, sizeof(*state));
+}
+
+// Leaves path empty when there is no file: then each program finds or makes one by itself.
+static void export_state(char path[static PATH_MAX], enum gate_verdict verdict)
+{
+	int error = state_create(path);
+
+	if (error) {
+		message_print(
+			"shared state: %s; programs started later may not know earlier streams",
+			strerror(-error));
+		path[0] = '\0';
+		return;
+	}
+	record_verdict(path, verdict);
+	setenv(STATE_ENVIRONMENT, path, true);
+}
+
+static void raise_loopback(void)
+{
+	int error;
+
+	if (loopback_is_up() != 0)
+		return;
+	error = loopback_raise();
+	if (error)
+		message_print("the loopback interface is down: %s", strerror(-error));
+}
+
+static int run_with(const struct settings *settings, char *const *arguments)
+{
+	bool has_tls = has_route(settings, ROUTE_TLS);
+	enum gate_verdict verdict = GATE_NOT_MEASURED;
+	char state[PATH_MAX];
+	int code;
+
+	raise_loopback();
+	if (has_tls || has_route(settings, ROUTE_DIRECT))
+		verdict = meet_hostd(settings);
+	if (has_tls)
+		warn_about_tls(settings);
+	export_state(state, verdict);
+	code = supervise_run(arguments);
+	if (state[0] != '\0')
+		unlink(state);
+	if (code < 0)
+		message_print("%s: %s", arguments[0], strerror(-code));
+	return code < 0 ? STATUS_NOT_EXECUTABLE : code;
+}
+
+int run_subcommand(const struct invocation *invocation)
+{
+	struct settings settings;
+	char problem[512];
+	int code;
+
+	if (!settings_load(invocation->conf, &settings, problem, sizeof(problem))) {
+		message_print("%s", problem);
+		return EXIT_USAGE;
+	}
+	code = check_command(invocation->arguments[0], invocation->allow_unhooked);
+	if (code < 0)
+		code = export_configuration(invocation->conf);
+	if (code < 0)
+		code = export_library();
+	if (code < 0)
+		code = run_with(&settings, invocation->arguments);
+	settings_clear(&settings);
+	return code;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// The subcommands of `airlock`. Each gets what main.c has read from the command line and returns
+// the process's exit code.
+#ifndef AIRLOCK_LAUNCHER_SUBCOMMANDS_H
+#define AIRLOCK_LAUNCHER_SUBCOMMANDS_H
+
+#include <stdbool.h>
+
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_NO = 1,        // the answer is no
+	EXIT_USAGE = 2,     // usage or configuration
+	EXIT_TRANSPORT = 3, // device or transport
+};
+
+struct invocation {
+	const char *conf; // -c, or NULL
+	bool allow_unhooked;
+	int count;        // of arguments, options taken away
+	char **arguments; // NULL terminated
+};
+
+int run_subcommand(const struct invocation *invocation);
+int check_subcommand(const struct invocation *invocation);
+int explain_subcommand(const struct invocation *invocation);
+int doctor_subcommand(const struct invocation *invocation);
+
+#endif

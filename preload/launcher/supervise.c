@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// Theory of operation: every signal of interest is blocked and taken with sigwaitinfo(2), so no
+// handler runs and nothing races. The program stays in our process group: it keeps the terminal,
+// and what the terminal sends (Ctrl-C, Ctrl-Z, a resize) reaches it without us. So a signal is
+// passed on unless the kernel sent it to the whole group. When the program stops, we stop too, so
+// that a shell's job control sees it; SIGCONT goes on to the program. As PID 1 orphans are ours to
+// reap.
+#include "preload/launcher/supervise.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "preload/launcher/message.h"
+
+// SIGTTIN and SIGTTOU keep their default: the terminal sends them to the whole group, and we stop
+// with it.
+static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH,
+	SIGCONT, SIGTSTP, SIGALRM, SIGURG, SIGPWR};
+
+struct supervision {
+	pid_t program;
+	sigset_t waited;               // what sigwaitinfo takes
+	sigset_t inherited_mask;       // the caller's, for the program
+	struct sigaction child_action; // likewise, of SIGCHLD
+};
+
+static void supervision_begin(struct supervision *supervision)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+
+	sigemptyset(&supervision->waited);
+	sigaddset(&supervision->waited, SIGCHLD);
+	for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++)
+		sigaddset(&supervision->waited, forwarded[i]);
+	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+		sigaddset(&supervision->waited, number);
+	sigprocmask(SIG_BLOCK, &supervision->waited, &supervision->inherited_mask);
+	// Inherited as ignored, it would make the kernel reap for us and lose the status (wait(2)).
+	sigaction(SIGCHLD, &plain, &supervision->child_action);
+}
+
+static void supervision_end(const struct supervision *supervision)
+{
+	sigaction(SIGCHLD, &supervision->child_action, NULL);
+	sigprocmask(SIG_SETMASK, &supervision->inherited_mask, NULL);
+}
+
+static _Noreturn void execute(const struct supervision *supervision, char *const *arguments)
+{
+	int error;
+
+	supervision_end(supervision);
+	execvp(arguments[0], arguments);
+	error = errno;
+	message_print("%s: %m", arguments[0]);
+	_exit(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
+}
+
+// What a terminal sends goes to its whole foreground group, so the program has it already. SIGHUP
+// is not among these: a hangup reaches the session's leader alone, which may be us.
+static bool is_from_terminal(const siginfo_t *signal)
+{
+	int number = signal->si_signo;
+
+	return signal->si_code == SI_KERNEL &&
+	       (number == SIGINT || number == SIGQUIT || number == SIGTSTP || number == SIGWINCH);
+}
+
+// A program that stops its own group (as editors do on Ctrl-Z) has seen that signal too.
+static bool is_programs_own(const struct supervision *supervision, const siginfo_t *signal)
+{
+	return signal->si_pid == supervision->program &&
+	       (signal->si_signo == SIGTSTP || signal->si_signo == SIGCONT);
+}
+
+static void forward(const struct supervision *supervision, const siginfo_t *signal)
+{
+	if (!is_from_terminal(signal) && !is_programs_own(supervision, signal))
+		kill(supervision->program, signal->si_signo);
+}
+
+static int status_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// Takes every child that has something to say. Returns the program's exit code, or -1 while it
+// lives.
+static int reap(const struct supervision *supervision)
+{
+	int code = -1;
+	int status;
+	pid_t child;
+
+	while ((child = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (child != supervision->program)
+			continue;
+		if (WIFSTOPPED(status))
+			kill(getpid(), SIGSTOP); // PID 1 cannot be stopped: then this does nothing
+		else
+			code = status_code(status);
+	}
+	return code;
+}
+
+static int supervise(const struct supervision *supervision)
+{
+	for (;;) {
+		siginfo_t signal;
+		int code;
+
+		if (sigwaitinfo(&supervision->waited, &signal) < 0)
+			continue; // EINTR: stopped and continued
+		if (signal.si_signo != SIGCHLD) {
+			forward(supervision, &signal);
+			continue;
+		}
+		code = reap(supervision);
+		if (code >= 0)
+			return code;
+	}
+}
+
+int supervise_run(char *const *arguments)
+{
+	struct supervision supervision;
+	int code;
+
+	supervision_begin(&supervision);
+	supervision.program = fork();
+	if (supervision.program == 0)
+		execute(&supervision, arguments);
+	code = supervision.program < 0 ? -errno : supervise(&supervision);
+	supervision_end(&supervision);
+	return code;
+}

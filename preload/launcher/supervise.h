@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Starting the program and standing in front of it: signals go through, children are reaped, its
+// status becomes ours. Fit to be PID 1.
+#ifndef AIRLOCK_LAUNCHER_SUPERVISE_H
+#define AIRLOCK_LAUNCHER_SUPERVISE_H
+
+#include "wire/compiler.h"
+
+#define STATUS_NOT_EXECUTABLE 126 // as shells say it: POSIX, XCU 2.8.2
+#define STATUS_NOT_FOUND      127
+
+// Runs arguments[0] (looked up as execvp(3) does) in the caller's process group and with the
+// caller's signal mask and dispositions, and waits for it. Returns its exit status, 128 + the
+// signal that killed it, 126 or 127 when it could not be executed, or -errno when there is no
+// process to be had.
+int supervise_run(char *const *arguments) MUST_CHECK;
+
+#endif
