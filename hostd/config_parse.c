@@ -255,5 +255,5 @@ bool config_read_text(
 		if (!read_line(&builder))
 			return false;
 	}
-	return result == 0 && check_whole(&builder, reader.line);
+	return result == 0 && check_whole(&builder, reader.line ? reader.line : 1);
 }

@@ -220,7 +220,9 @@ static uint32_t first_open_port(
 
 bool policy_may_lookup(const struct enclave *enclave, const char *name)
 {
-	static const struct port_range every_port = {0, UINT16_MAX};
+	static const struct port_range every_port = {1, UINT16_MAX};
+	if (!name_is_wire_form(name, strlen(name), NULL))
+		return false;
 	for (size_t i = 0; i < enclave->rule_count; i++) {
 		const struct rule *rule = &enclave->rules[i];
 		const struct pattern *pattern = &rule->pattern;
