@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+// Theory of operation
+//
+// A direction moves by steps: what is pending is sent; or the end is passed on; or bytes are read
+// into the worker's scratch memory and sent from there. Only what the other side does not take is
+// kept, in a buffer borrowed from the pool, and while the other side is full more is read behind
+// it: small pieces merge, and a full buffer is the back-pressure. So an idle or a fast stream owns
+// no relay memory.
+//
+// How an end is passed on:
+//
+//	end of file on one side     shutdown(SHUT_WR) on the other, once what is pending is sent
+//	destination failed or RST   what it sent before is delivered, for at most RELAY_LAST_WORDS;
+//then 	                            the outcome is stored and the stream closed without a shutdown, which 	                            tells the opener's side
+//that it was no orderly end 	opener closed with bytes    (ECONNRESET, stand-in only) RST towards the
+//destination 	  unread 	opener takes no more bytes  (EPIPE) the destination gets what is still on its
+//way up, then is closed: 	                            with an RST when nothing would be lost by it, as the kernel answers 	                            bytes
+//to a closed socket 	opener closed               after its last byte the destination is closed as
+//the kernel would: 	                            an answer meets an RST
+//
+// No socket is registered again in the steady state. EPOLLOUT on the stream is asked for when the
+// stream is full for the first time, because a unix socket reports it at each read of its peer.
+#include "hostd/relay.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "hostd/log.h"
+#include "hostd/worker.h"
+#include "wire/stream.h"
+
+#define RELAY_STEPS      16   // of one direction in a turn
+#define RELAY_LAST_WORDS 2000 // ms
+#define RELAY_EVENTS     (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI)
+
+// One direction with its two sides, for the length of a call.
+struct flow {
+	struct session *session;
+	struct direction *direction;
+	struct end *from;
+	struct end *to;
+};
+
+static struct flow flow_up(struct session *session)
+{
+	return (struct flow){session, &session->up, &session->opener, &session->destination};
+}
+
+static struct flow flow_down(struct session *session)
+{
+	return (struct flow){session, &session->down, &session->destination, &session->opener};
+}
+
+static bool flow_is_up(const struct flow *flow)
+{
+	return flow->direction == &flow->session->up;
+}
+
+// Nothing more comes or goes this way.
+static void flow_drop(const struct flow *flow)
+{
+	struct direction *direction = flow->direction;
+
+	pool_return(&flow->session->worker->pool, buffer_detach(&direction->pending));
+	direction->has_ended = true;
+	direction->is_finished = true;
+}
+
+static void relay_on_destination_failure(struct session *session, int error)
+{
+	struct flow up = flow_up(session);
+
+	if (session->failure)
+		return;
+	session->failure = error;
+	session_set_deadline(session, RELAY_LAST_WORDS);
+	flow_drop(&up);
+	// A dead socket answers at once: with the rest of what came, and then with its end.
+	session->destination.is_readable = true;
+	session->destination.must_drain = true;
+}
+
+static void relay_on_receive_error(const struct flow *flow, int error)
+{
+	struct session *session = flow->session;
+
+	flow->direction->has_ended = true;
+	if (!flow_is_up(flow)) {
+		relay_on_destination_failure(session, error);
+		return;
+	}
+	session->aborts_destination = true;
+	flow_drop(flow);
+	flow_drop(&(struct flow){session, &session->down, &session->destination, &session->opener});
+}
+
+static void relay_on_send_error(const struct flow *flow, int error)
+{
+	struct session *session = flow->session;
+
+	if (flow_is_up(flow)) {
+		relay_on_destination_failure(session, error);
+		return;
+	}
+	session->has_no_reader = true;
+	flow_drop(flow);
+	session->opener.is_readable = true;
+	session->opener.must_drain = true;
+	worker_make_ready(session);
+}
+
+static void relay_await_writing(const struct flow *flow)
+{
+	struct session *session = flow->session;
+	struct end *end = flow->to;
+	int error;
+
+	end->is_writable = false;
+	if (end->awaits_writing)
+		return;
+	end->awaits_writing = true;
+	error = worker_rewatch(session, end->fd,
+		end == &session->opener ? 0 : session->destination_part, RELAY_EVENTS);
+	if (error)
+		relay_on_send_error(flow, -error);
+}
+
+static size_t flow_send_limit(const struct flow *flow)
+{
+	bool is_vsock = !flow_is_up(flow) && flow->session->transport == ENDPOINT_VSOCK;
+
+	return is_vsock ? STREAM_VSOCK_MAX_SEND : SIZE_MAX;
+}
+
+static void flow_count(const struct flow *flow, size_t length)
+{
+	struct worker *worker = flow->session->worker;
+
+	flow->direction->bytes += length;
+	if (flow_is_up(flow))
+		worker->bytes_up += length;
+	else
+		worker->bytes_down += length;
+}
+
+// One send. Returns how many bytes went, -1 after an error has been dealt with.
+static ssize_t flow_send(const struct flow *flow, struct iovec *pieces, int count, size_t length)
+{
+	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+	ssize_t sent = count == 1
+			       ? send(flow->to->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+			       : sendmsg(flow->to->fd, &message, MSG_NOSIGNAL);
+
+	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+		relay_on_send_error(flow, errno);
+		return -1;
+	}
+	if (sent < 0)
+		sent = 0;
+	flow_count(flow, (size_t)sent);
+	if ((size_t)sent < length)
+		relay_await_writing(flow);
+	return sent;
+}
+
+// Sends from memory, in as many pieces as the transport asks for. Returns how many bytes went or
+// were dropped with the direction.
+static size_t flow_send_all(const struct flow *flow, uint8_t *data, size_t length)
+{
+	size_t limit = flow_send_limit(flow);
+	size_t done = 0;
+
+	while (done < length && flow->to->is_writable && !flow->direction->is_finished) {
+		size_t part = length - done < limit ? length - done : limit;
+		struct iovec piece = {.iov_base = data + done, .iov_len = part};
+		ssize_t sent = flow_send(flow, &piece, 1, part);
+
+		if (sent > 0)
+			done += (size_t)sent;
+	}
+	return flow->direction->is_finished ? length : done;
+}
+
+static bool step_send_pending(const struct flow *flow)
+{
+	struct direction *direction = flow->direction;
+	struct iovec pieces[2];
+	size_t limit = flow_send_limit(flow);
+	size_t length = direction->pending.length < limit ? direction->pending.length : limit;
+	int count = buffer_data_pieces(&direction->pending, limit, pieces);
+	ssize_t sent = flow_send(flow, pieces, count, length);
+
+	if (sent < 0)
+		return true;
+	buffer_consume(&direction->pending, (size_t)sent);
+	if (!direction->pending.length)
+		pool_return(&flow->session->worker->pool, buffer_detach(&direction->pending));
+	return sent > 0;
+}
+
+// What a receive said, other than bytes. Returns whether the direction has moved by it.
+static bool flow_note_no_bytes(const struct flow *flow, ssize_t length)
+{
+	if (length == 0) {
+		flow->direction->has_ended = true;
+		return true;
+	}
+	if (errno == EINTR)
+		return true;
+	if (errno != EAGAIN) {
+		relay_on_receive_error(flow, errno);
+		return true;
+	}
+	flow->from->is_readable = false;
+	// A socket whose failure a send has met has nothing more to say.
+	if (flow->session->failure && !flow_is_up(flow)) {
+		flow->direction->has_ended = true;
+		return true;
+	}
+	return false;
+}
+
+// For stream sockets a short read says that the socket is empty (epoll(7), question 9), unless
+// urgent data or an end may have cut it short.
+static void flow_note_bytes(const struct flow *flow, size_t length, size_t asked)
+{
+	struct session *session = flow->session;
+
+	if (length < asked && !flow->from->must_drain)
+		flow->from->is_readable = false;
+	session->active_at = session->worker->now;
+}
+
+// Reads behind what is pending, as far as there is room.
+static bool step_merge(const struct flow *flow)
+{
+	struct direction *direction = flow->direction;
+	struct iovec pieces[2];
+	size_t space = buffer_space(&direction->pending);
+	struct msghdr message = {.msg_iov = pieces};
+	ssize_t length;
+
+	message.msg_iovlen = (size_t)buffer_space_pieces(&direction->pending, pieces);
+	length = recvmsg(flow->from->fd, &message, 0);
+	if (length <= 0)
+		return flow_note_no_bytes(flow, length);
+	buffer_produce(&direction->pending, (size_t)length);
+	flow_note_bytes(flow, (size_t)length, space);
+	return true;
+}
+
+static bool flow_keep(const struct flow *flow, const uint8_t *data, size_t length)
+{
+	struct buffer *pending = &flow->direction->pending;
+	uint8_t *memory = pool_borrow(&flow->session->worker->pool);
+
+	if (!memory)
+		return false;
+	memcpy(memory, data, length);
+	buffer_attach(pending, memory, POOL_BUFFER_SIZE);
+	buffer_produce(pending, length);
+	return true;
+}
+
+static bool step_pass(const struct flow *flow)
+{
+	uint8_t *scratch = flow->session->worker->scratch;
+	ssize_t length = recv(flow->from->fd, scratch, WORKER_SCRATCH_SIZE, 0);
+	size_t sent;
+
+	if (length <= 0)
+		return flow_note_no_bytes(flow, length);
+	flow_note_bytes(flow, (size_t)length, WORKER_SCRATCH_SIZE);
+	sent = flow_send_all(flow, scratch, (size_t)length);
+	if (sent == (size_t)length || flow_keep(flow, scratch + sent, (size_t)length - sent))
+		return true;
+	// Bytes are lost for want of memory: the destination must not take the rest for the whole.
+	flow->session->aborts_destination = true;
+	relay_on_destination_failure(flow->session, ENOMEM);
+	return true;
+}
+
+// The opener may have closed altogether, and not only its sending side.
+static void relay_probe_opener(struct session *session)
+{
+	struct flow down = flow_down(session);
+
+	if (!session->down.is_finished && stream_probe(session->opener.fd) < 0)
+		flow_drop(&down);
+}
+
+static bool step_finish(const struct flow *flow)
+{
+	struct session *session = flow->session;
+
+	flow->direction->is_finished = true;
+	if (session->failure)
+		return true;
+	(void)shutdown(flow->to->fd, SHUT_WR);
+	if (flow_is_up(flow))
+		relay_probe_opener(session);
+	return true;
+}
+
+// Returns whether anything moved.
+static bool flow_step(const struct flow *flow)
+{
+	const struct direction *direction = flow->direction;
+
+	if (direction->is_finished)
+		return false;
+	if (direction->pending.length && flow->to->is_writable)
+		return step_send_pending(flow);
+	if (direction->has_ended)
+		return !direction->pending.length && step_finish(flow);
+	if (!flow->from->is_readable)
+		return false;
+	if (!direction->pending.length)
+		return step_pass(flow);
+	return buffer_space(&direction->pending) && step_merge(flow);
+}
+
+// Returns whether the direction could go on.
+static bool flow_run(const struct flow *flow)
+{
+	for (int step = 0; step < RELAY_STEPS; step++) {
+		if (!flow_step(flow))
+			return false;
+	}
+	return true;
+}
+
+static void relay_end(struct session *session)
+{
+	char address[ADDRESS_TEXT_SIZE];
+	enum outcome_class class = OUTCOME_RESET;
+	int unsent = 0;
+
+	if (session->failure && session->failure != ECONNRESET && session->failure != EPIPE)
+		class = outcome_class_from_errno(session->failure);
+	if (session->failure) {
+		session_refuse(session, OUTCOME_STAGE_RELAY, class, "%s port %u: %s",
+			address_format(&session->dialled, address), session->dialled_port,
+			strerror(session->failure));
+		return;
+	}
+	// An RST throws away what the kernel has not delivered yet (tcp(7), SIOCOUTQ).
+	if (session->has_no_reader &&
+		(ioctl(session->destination.fd, SIOCOUTQ, &unsent) < 0 || !unsent))
+		session->aborts_destination = true;
+	session_close(session, NULL);
+}
+
+void relay_run(struct session *session)
+{
+	struct flow up = flow_up(session);
+	struct flow down = flow_down(session);
+	bool has_more_up = flow_run(&up);
+	bool has_more_down = flow_run(&down);
+
+	if (session->up.is_finished && session->down.is_finished)
+		relay_end(session);
+	else if (has_more_up || has_more_down)
+		worker_make_ready(session);
+}
+
+void relay_start(struct session *session)
+{
+	int failure = session->failure;
+
+	session_set_state(session, SESSION_RELAY);
+	session->active_at = session->worker->now;
+	session_set_deadline(session, session->config->idle_timeout);
+	session->opener.is_readable = true;
+	session->opener.is_writable = true;
+	session->destination.is_readable = true;
+	session->destination.is_writable = true;
+	session->failure = 0;
+	if (failure)
+		relay_on_destination_failure(session, failure);
+	relay_run(session);
+}
+
+void relay_on_opener(struct session *session, uint32_t events)
+{
+	if (session->up.is_finished && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+		relay_probe_opener(session);
+	relay_run(session);
+}
+
+// The destination's failure when no receive would meet it: its own end has been read already.
+static void relay_look_for_failure(struct session *session)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (getsockopt(session->destination.fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
+		error)
+		relay_on_destination_failure(session, error);
+}
+
+void relay_on_destination(struct session *session, uint8_t part, uint32_t events)
+{
+	if (part != session->destination_part)
+		return;
+	if ((events & EPOLLERR) && session->down.has_ended)
+		relay_look_for_failure(session);
+	relay_run(session);
+}
+
+void relay_on_deadline(struct session *session)
+{
+	uint64_t idle = session->worker->now - session->active_at;
+	uint64_t patience = session->config->idle_timeout;
+
+	if (session->failure) {
+		relay_end(session);
+		return;
+	}
+	if (idle < patience) {
+		session_set_deadline(session, patience - idle);
+		return;
+	}
+	session_refuse(session, OUTCOME_STAGE_RELAY, OUTCOME_TIMED_OUT,
+		"no byte either way within %lu ms", session->config->idle_timeout);
+}
