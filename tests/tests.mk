@@ -36,10 +36,12 @@ FUZZ_NAMES := $(call test_choice,fuzz,$(patsubst tests/fuzz/%.c,%,$(wildcard tes
 FUZZ_BINARIES := $(FUZZ_NAMES:%=$(BUILD)/test/fuzz/%)
 FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
 	-U_FORTIFY_SOURCE
+# Zeroed variables would hide that one is read before it is set.
+FUZZ_CFLAGS = $(filter-out -ftrivial-auto-var-init=zero,$(ALL_CFLAGS)) $(FUZZ_FLAGS)
 
 $(BUILD)/obj/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(ALL_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
 
 $(BUILD)/test/fuzz/tested.a: $(call objects,fuzz,$(TESTED))
 	@mkdir -p $(@D)
