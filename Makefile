@@ -46,6 +46,7 @@ SHARED   := $(wildcard preload/shared/*.c)
 LIBRARY  := $(wildcard preload/library/*.c)
 LAUNCHER := $(wildcard preload/launcher/*.c)
 HOSTD    := $(wildcard hostd/*.c)
+HOSTD_LIBS = -lmicrohttpd
 
 objects = $(patsubst %.c,$(BUILD)/obj/$(1)/%.o,$(2))
 
