@@ -3,6 +3,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from support import hostd, wire
@@ -12,82 +13,95 @@ DEFAULT_TIMEOUTS = "header=5s dial=10s idle=1h drain=1s"
 
 
 class Host(hostd.Hostd):
-    """hostd with one unix listener for each of three CIDs.
+	"""hostd with one unix listener for each of three CIDs.
 
-    `rules` belong to the first one's enclave, which is named `test`; `other` may do nothing, and
-    no enclave lists the stranger. `more` stands before the enclaves in the file.
-    """
+	`rules` belong to the first one's enclave, which is named `test`; `other` may do nothing, and
+	no enclave lists the stranger. `more` stands before the enclaves in the file.
+	"""
 
-    def __init__(self, directory, rules="", prefix=(), **settings):
-        directory = Path(directory)
-        self.path = directory / "enclave.sock"
-        self.other_path = directory / "other.sock"
-        self.stranger_path = directory / "stranger.sock"
-        self.admin_path = directory / "admin.sock"
-        self.file = directory / "hostd.conf"
-        self.configure(rules, **settings)
-        super().__init__(self.file, f"unix:{self.path}", directory, prefix=prefix)
+	def __init__(self, directory, rules="", prefix=(), **settings):
+		directory = Path(directory)
+		self.path = directory / "enclave.sock"
+		self.other_path = directory / "other.sock"
+		self.stranger_path = directory / "stranger.sock"
+		self.admin_path = directory / "admin.sock"
+		self.file = directory / "hostd.conf"
+		self.configure(rules, **settings)
+		super().__init__(self.file, f"unix:{self.path}", directory, prefix=prefix)
 
-    def configure(self, rules="", timeouts=DEFAULT_TIMEOUTS, more=""):
-        """Writes the configuration file, for a start or for a reload."""
-        lines = [
-            f"listen unix:{self.path} cid={CID}",
-            f"listen unix:{self.other_path} cid={OTHER_CID}",
-            f"listen unix:{self.stranger_path} cid={STRANGER}",
-            f"admin unix:{self.admin_path}",
-            f"timeout {timeouts}",
-            *more.splitlines(),
-            f"enclave test cid={CID}",
-            *("  " + rule.strip() for rule in rules.splitlines() if rule.strip()),
-            f"enclave other cid={OTHER_CID}",
-        ]
-        self.file.write_text("\n".join(lines) + "\n")
+	def configure(self, rules="", timeouts=DEFAULT_TIMEOUTS, more=""):
+		"""Writes the configuration file, for a start or for a reload."""
+		lines = [
+			f"listen unix:{self.path} cid={CID}",
+			f"listen unix:{self.other_path} cid={OTHER_CID}",
+			f"listen unix:{self.stranger_path} cid={STRANGER}",
+			f"admin unix:{self.admin_path}",
+			f"timeout {timeouts}",
+			*more.splitlines(),
+			f"enclave test cid={CID}",
+			*("  " + rule.strip() for rule in rules.splitlines() if rule.strip()),
+			f"enclave other cid={OTHER_CID}",
+		]
+		self.file.write_text("\n".join(lines) + "\n")
 
-    def reload(self):
-        """SIGHUP, and waits for the log line that says what became of it."""
-        since = len(self.lines)
-        self.signal(signal.SIGHUP)
-        return self.wait_line(lambda line: "reload" in line.lower(), since=since)
+	def reload(self):
+		"""SIGHUP, and waits for the log line that says what became of it."""
+		since = len(self.lines)
+		self.send_signal(signal.SIGHUP)
+		return self.wait_line(lambda line: "reload" in line.lower(), since=since)
 
-    # --- streams
+	@property
+	def command(self):
+		"""What a second hostd with the same configuration is started by."""
+		return [str(hostd.hostd_program()), "-c", str(self.file)]
 
-    def open(self, destination, name=None, path=None, stream_id=None, **more):
-        """An Opener with .id, its request sent."""
-        stream_id = stream_id or wire.new_id()
-        request = wire.connect(destination, name, stream_id, **more)
-        opener = wire.Opener(path or self.path, request)
-        opener.id = stream_id
-        return opener
+	# --- streams
 
-    def outcome(self, stream_id, wait=True, path=None):
-        """(stage, class, text) of a stream."""
-        return wire.status(path or self.path, stream_id, wait).outcome()
+	def open(self, destination, name=None, path=None, stream_id=None, **more):
+		"""An Opener with .id, its request sent."""
+		stream_id = stream_id or wire.new_id()
+		request = wire.connect(destination, name, stream_id, **more)
+		opener = wire.Opener(path or self.path, request)
+		opener.id = stream_id
+		return opener
 
-    def refusal(self, destination, name=None, **more):
-        """(stage, class) of a connect that must fail, and the sentence."""
-        with self.open(destination, name, **more) as opener:
-            assert not opener.wait(), "this connect must fail"
-            return self.outcome(opener.id, path=more.get("path"))[:2]
+	def outcome(self, stream_id, wait=True, path=None):
+		"""(stage, class, text) of a stream."""
+		return wire.status(path or self.path, stream_id, wait).outcome()
 
-    def is_answering(self):
-        return wire.ping(self.path).status == wire.OK
+	def refusal(self, destination, name=None, **more):
+		"""(stage, class) of a connect that must fail, and the sentence."""
+		with self.open(destination, name, **more) as opener:
+			assert not opener.wait(), "this connect must fail"
+			return self.outcome(opener.id, path=more.get("path"))[:2]
 
-    # --- what can be seen from outside
+	def is_answering(self):
+		return wire.ping(self.path).status == wire.OK
 
-    def line_of(self, stream_id):
-        """The fields of the line that ends a connection, which is awaited."""
-        return self.wait_log(id=stream_id.hex())
+	# --- what can be seen from outside
 
-    def descriptors(self):
-        return len(self.open_descriptors())
+	def line_of(self, stream_id):
+		"""The fields of the line that ends a connection, which is awaited."""
+		return self.wait_log(id=stream_id.hex())
 
-    def memory(self):
-        """Anonymous memory in bytes: what hostd itself uses, without program text and page cache."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no RssAnon")
+	def descriptors(self):
+		return len(self.open_descriptors())
 
-    def processor_seconds(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+	def settled_descriptors(self):
+		"""Their number once it has stayed the same for 20 looks: streams that just ended are closed."""
+		counts = [self.descriptors()]
+		while len(counts) < 20 or len(set(counts[-20:])) > 1:
+			counts.append(self.descriptors())
+			time.sleep(0.005)
+		return counts[-1]
+
+	def memory(self):
+		"""Anonymous memory in bytes: what hostd itself uses, without program text and page cache."""
+		for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+			if line.startswith("RssAnon:"):
+				return int(line.split()[1]) * 1024
+		raise AssertionError("no RssAnon")
+
+	def processor_seconds(self):
+		fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

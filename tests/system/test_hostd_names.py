@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""RESOLVE: what an enclave learns about names, and what the parent's name server learns of it."""
+
+import select
+
+import pytest
+
+from support import dns_server, wire
+
+TOKEN = "198.18.0.1"
+
+
+@pytest.fixture
+def public(start):
+	return start("allow *\ndeny *.secret.test\ndeny exact.test")
+
+
+def test_addresses_of_both_families_come_with_their_time_to_live(public, dns):
+	dns.add("dual.test", "11.0.0.5", "11.0.0.6", "2600:11::5", ttl=77)
+	failure, ttl, addresses = wire.resolve(public.path, "dual.test").addresses()
+	assert failure == "none"
+	assert 75 <= ttl <= 77
+	assert sorted(addresses) == ["11.0.0.5", "11.0.0.6", "2600:11::5"]
+
+
+def test_a_name_of_one_family_has_only_that_one(public, dns):
+	dns.add("four.test", "11.0.0.5")
+	dns.add("six.test", "2600:11::5")
+	assert wire.resolve(public.path, "four.test").addresses()[2] == ["11.0.0.5"]
+	assert wire.resolve(public.path, "six.test").addresses()[2] == ["2600:11::5"]
+
+
+def test_the_smallest_time_to_live_is_told_for_an_alias(public, dns):
+	dns.add("inner.test", "11.0.0.5", ttl=500)
+	dns.add("outer.test", ttl=20)
+	dns.alias("outer.test", "inner.test")
+	failure, ttl, addresses = wire.resolve(public.path, "outer.test").addresses()
+	assert failure == "none" and addresses == ["11.0.0.5"]
+	assert ttl <= 500
+
+
+def test_a_name_that_does_not_exist_is_told(public):
+	assert wire.resolve(public.path, "nowhere.test").addresses()[0] == "no-such-name"
+
+
+def test_a_name_without_addresses_is_told_like_one_that_does_not_exist(public, dns):
+	dns.add("empty.test")
+	assert wire.resolve(public.path, "empty.test").addresses()[0] == "no-such-name"
+
+
+@pytest.mark.parametrize("code", [dns_server.SERVFAIL, dns_server.REFUSED])
+def test_a_name_server_that_fails_means_try_again(public, dns, code):
+	dns.fail("broken.test", code)
+	assert wire.resolve(public.path, "broken.test").addresses()[0] == "try-again"
+
+
+@pytest.mark.parametrize("name", ["a.secret.test", "b.a.secret.test", "exact.test"])
+def test_a_denied_name_is_not_looked_up(public, dns, name):
+	dns.add(name, "11.0.0.5")
+	assert wire.resolve(public.path, name).status == wire.DENIED
+	assert public.refusal((TOKEN, 80), name) == ("policy", "denied")
+	assert name not in {asked for asked, _ in dns.queries}
+
+
+def test_an_enclave_may_only_look_up_what_it_may_reach_on_some_port(start, dns):
+	dns.add("web.test", "11.0.0.5")
+	dns.add("data-in-a-name.attacker.test", "11.0.0.6")
+	host = start("allow web.test:443\nallow 11.0.0.0/16")
+	assert wire.resolve(host.path, "web.test").addresses()[2] == ["11.0.0.5"]
+	assert wire.resolve(host.path, "data-in-a-name.attacker.test").status == wire.DENIED
+	assert host.refusal((TOKEN, 80), "web.test") == ("policy", "denied")
+	assert wire.resolve(host.other_path, "web.test").status == wire.DENIED
+	assert "data-in-a-name.attacker.test" not in {asked for asked, _ in dns.queries}
+
+
+def test_a_connect_that_policy_denies_by_port_looks_nothing_up(start, dns):
+	dns.add("web.test", "11.0.0.5")
+	host = start("allow web.test:443")
+	assert host.refusal((TOKEN, 80), "web.test") == ("policy", "denied")
+	assert not dns.queries
+
+
+def with_resolv_conf(path, text):
+	path.write_text(text)
+	script = f'mount --bind {path} /etc/resolv.conf && exec "$@"'
+	return ["unshare", "--mount", "--", "/bin/sh", "-c", script, "hostd"]
+
+
+@pytest.mark.parametrize("name", ["intranet", "www.sub"])
+def test_search_domains_are_not_appended(start, dns, directory, name):
+	dns.add(f"{name}.corp.test", "11.0.0.5")
+	prefix = with_resolv_conf(
+		directory / "resolv.conf", "nameserver 127.0.0.1\nsearch corp.test\noptions ndots:3\n"
+	)
+	host = start("allow *", prefix=prefix)
+	assert wire.resolve(host.path, name).addresses()[0] == "no-such-name"
+	assert host.refusal((TOKEN, 80), name) == ("name", "no-such-name")
+	assert {asked for asked, _ in dns.queries} == {name}
+
+
+def test_a_resolver_directive_is_asked_instead_of_the_system_s(start, dns):
+	own = dns_server.DnsServer("127.0.0.2", 5353)
+	try:
+		own.add("private.test", "11.0.0.8")
+		host = start("allow *", more="resolver 127.0.0.2:5353")
+		assert wire.resolve(host.path, "private.test").addresses()[2] == ["11.0.0.8"]
+		assert not dns.queries
+	finally:
+		own.stop()
+
+
+def test_a_slow_lookup_delays_no_other(public, dns):
+	dns.add("slow.test", "11.0.0.5")
+	dns.add("quick.test", "11.0.0.6")
+	dns.hold("slow.test")
+	question = wire.control(wire.RESOLVE, b"slow.test")
+	with wire.Opener(public.path, question) as waiting:
+		dns.wait_query("slow.test")
+		assert wire.resolve(public.path, "quick.test").addresses()[2] == ["11.0.0.6"]
+		assert waiting.events(select.POLLIN) == 0
+		dns.release("slow.test")
+		assert wire.Answer(waiting.receive_all()).addresses()[2] == ["11.0.0.5"]
+
+
+def test_a_lookup_whose_asker_is_gone_leaves_nothing(public, dns):
+	dns.add("slow.test", "11.0.0.5")
+	wire.resolve(public.path, "warm.test")
+	before = public.settled_descriptors()
+	dns.hold("slow.test")
+	for _ in range(20):
+		wire.Opener(public.path, wire.control(wire.RESOLVE, b"slow.test")).close()
+	dns.wait_query("slow.test")
+	dns.release("slow.test")
+	wire.wait_until(lambda: public.descriptors() <= before + 2, "the lookups are over")
+	assert public.is_answering()
+
+
+def test_more_addresses_than_fit_are_cut_and_not_an_error(public, dns):
+	dns.add("many.test", *[f"11.0.1.{number}" for number in range(1, 61)])
+	failure, _, addresses = wire.resolve(public.path, "many.test").addresses()
+	assert failure == "none"
+	assert 1 <= len(addresses) <= 60 and len(set(addresses)) == len(addresses)
+
+
+def test_a_hundred_lookups_at_once_are_all_answered_with_their_own_addresses(public, dns):
+	names = {dns.add(f"n{number}.test", f"11.0.2.{number}"): f"11.0.2.{number}" for number in range(100)}
+	waiting = {
+		name: wire.Opener(public.path, wire.control(wire.RESOLVE, name.encode())) for name in names
+	}
+	for name, opener in waiting.items():
+		with opener:
+			assert wire.Answer(opener.receive_all()).addresses()[2] == [names[name]]

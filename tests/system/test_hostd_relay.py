@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""A granted stream is the program's own connection: bytes, ends, resets and pressure."""
+
+import select
+import socket
+import time
+
+import pytest
+
+from support import transfer, wire
+from support.origin import exchange, pair, reset
+
+MIB = 1 << 20
+# What kernel buffers of three sockets may hold beside hostd's own: tcp_wmem's and tcp_rmem's maxima.
+MOST_IN_FLIGHT = 32 * MIB
+
+
+# --- half-close
+
+def test_the_opener_s_end_reaches_the_destination_and_the_answer_comes_back(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		opener.send(b"question")
+		opener.finish()
+		assert accepted.recv(100) == b"question" and accepted.recv(1) == b""
+		accepted.sendall(b"answer")
+		accepted.close()
+		assert opener.receive_all() == b"answer"
+	assert host.outcome(opener.id)[:2] == ("open", "none")
+
+
+def test_the_destination_s_end_is_an_orderly_one_and_the_opener_goes_on(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(b"all I have")
+		accepted.shutdown(socket.SHUT_WR)
+		assert opener.receive_all() == b"all I have"
+		assert opener.probe(), "an orderly end must leave the other direction open"
+		opener.send(b"I have more")
+		opener.finish()
+		assert accepted.recv(100) == b"I have more" and accepted.recv(1) == b""
+	assert host.outcome(opener.id)[:2] == ("open", "none")
+
+
+def test_a_destination_that_closes_gives_an_orderly_end(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(b"bye")
+		accepted.close()
+		assert opener.receive_all() == b"bye"
+		assert opener.probe()
+
+
+def test_both_ends_are_gone_from_hostd_when_both_have_ended(host, origin):
+	before = host.settled_descriptors()
+	for first in ("opener", "destination"):
+		with pair(host, origin) as (opener, accepted):
+			ends = [opener.socket, accepted]
+			for end in ends if first == "opener" else reversed(ends):
+				end.shutdown(socket.SHUT_WR)
+			assert accepted.recv(1) == b"" and opener.receive(1) == b""
+			wire.wait_until(lambda: host.descriptors() == before, "hostd closes both")
+
+
+def test_data_just_before_the_end_is_not_lost(host, origin):
+	data = bytes(range(256)) * 4096
+	for _ in range(20):
+		with pair(host, origin) as (opener, accepted):
+			opener.send(data[:100_000])
+			opener.close()
+			with accepted.makefile("rb") as reader:
+				assert reader.read() == data[:100_000]
+		with pair(host, origin) as (opener, accepted):
+			accepted.sendall(data[:100_000])
+			accepted.close()
+			assert opener.receive_all() == data[:100_000]
+
+
+# --- abnormal ends
+
+@pytest.mark.parametrize("size", [0, 10, 50_000])
+def test_a_reset_is_a_bare_close_after_the_bytes_before_it(host, origin, size):
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(b"r" * size)
+		reset(accepted)
+		assert opener.receive_all() == b"r" * size
+		assert not opener.probe(), "a reset must not look like an orderly end"
+		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+
+
+def test_a_reset_after_the_opener_s_own_end_is_told_by_status(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		opener.finish()
+		assert accepted.recv(1) == b""
+		reset(accepted)
+		assert opener.receive_all() == b""
+		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+
+
+def test_a_reset_while_the_opener_sends_ends_its_sending(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		transfer.stuff(opener.socket, MOST_IN_FLIGHT)
+		reset(accepted)
+		with pytest.raises((BrokenPipeError, ConnectionResetError)):
+			while True:
+				opener.send(bytes(MIB))
+		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+
+
+def test_a_reset_is_told_to_the_opener_s_enclave_alone(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		reset(accepted)
+		assert opener.receive_all() == b""
+		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+		assert host.outcome(opener.id, path=host.other_path)[:2] == ("open", "none")
+
+
+def wait_for_reset(accepted):
+	"""True when the connection ends by a reset, false for an orderly end."""
+	try:
+		while accepted.recv(1 << 16):
+			pass
+	except ConnectionResetError:
+		return True
+	return False
+
+
+def test_an_opener_that_closes_with_unread_data_resets_the_destination(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(b"never read" * 1000)
+		assert opener.events(select.POLLIN, wire.PATIENCE)
+		opener.close()
+		assert wait_for_reset(accepted)
+
+
+def test_an_opener_that_closes_with_all_read_ends_orderly(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		exchange(opener, accepted)
+		opener.close()
+		assert not wait_for_reset(accepted)
+
+
+def test_a_destination_that_writes_to_an_opener_that_is_gone_is_reset(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		opener.close()
+		assert accepted.recv(1) == b""
+		with pytest.raises((ConnectionResetError, BrokenPipeError)):
+			for _ in range(100_000):
+				accepted.sendall(b"x" * 1000)
+	wire.wait_until(lambda: host.log(id=opener.id.hex()), "the connection's end")
+
+
+def test_an_opener_that_is_gone_holds_nothing_though_its_destination_stays(host, origin):
+	before = host.settled_descriptors()
+	with pair(host, origin) as (opener, accepted):
+		opener.close()
+		assert accepted.recv(1) == b""
+		wire.wait_until(lambda: host.descriptors() == before, "hostd lets go of both")
+
+
+# --- many bytes and few
+
+@pytest.mark.slow
+def test_a_gibibyte_each_way_at_once_arrives_whole(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		assert transfer.both_ways([(opener.socket, accepted)], 1 << 30)
+	line = host.line_of(opener.id)
+	assert [value for value in line.values()].count(str(1 << 30)) == 2, line
+
+
+def test_twenty_transfers_at_once_do_not_mix(host, origin):
+	with pair(host, origin) as first:
+		openers = [host.open(origin.destination) for _ in range(19)]
+		pairs = [(first[0].socket, first[1])]
+		for opener in openers:
+			assert opener.wait()
+		by_port = {}
+		for opener in openers:
+			opener.send(opener.id)
+		for _ in openers:
+			accepted = origin.accept()
+			by_port[accepted.recv(16, socket.MSG_WAITALL)] = accepted
+		pairs += [(opener.socket, by_port[opener.id]) for opener in openers]
+		assert transfer.both_ways(pairs, 4 * MIB)
+		for one, other in pairs:
+			one.close()
+			other.close()
+
+
+@pytest.mark.parametrize("size", [1, 2, 31743, 31744, 31745, 65535, 65536, 65537, 262143, 262145])
+def test_sizes_around_every_buffer_arrive_whole(host, origin, size):
+	with pair(host, origin) as (opener, accepted):
+		assert transfer.both_ways([(opener.socket, accepted)], size)
+
+
+def test_single_bytes_go_to_and_fro_without_a_pause(host, origin):
+	"""A delay for merging, or Nagle's against a delayed ACK, would cost 40 ms for each turn."""
+	turns = 500
+	with pair(host, origin) as (opener, accepted):
+		accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+		begun = time.monotonic()
+		for turn in range(turns):
+			byte = bytes([turn % 256])
+			opener.send(byte)
+			assert accepted.recv(1) == byte
+			accepted.sendall(byte)
+			assert opener.receive(1) == byte
+		assert time.monotonic() - begun < turns * 0.040 / 2
+
+
+def test_a_dribble_of_single_bytes_keeps_its_order(host, origin):
+	data = bytes(range(256)) * 20
+	with pair(host, origin) as (opener, accepted):
+		for index in range(len(data)):
+			opener.send(data[index : index + 1])
+		opener.finish()
+		with accepted.makefile("rb") as reader:
+			assert reader.read() == data
+
+
+# --- pressure
+
+@pytest.mark.parametrize("direction", ["to the destination", "to the opener"])
+def test_a_reader_that_stalls_stalls_its_sender_and_nothing_is_lost(host, origin, direction):
+	with pair(host, origin) as (opener, accepted):
+		sender, reader = opener.socket, accepted
+		if direction == "to the opener":
+			sender, reader = reader, sender
+		taken = transfer.stuff(sender, MOST_IN_FLIGHT)
+		sender.shutdown(socket.SHUT_WR)
+		assert transfer.receive(reader)[0] == taken
+
+
+def test_stalled_streams_cost_hostd_a_bounded_amount_of_memory(host, origin):
+	count = 40
+	with pair(host, origin) as (first, accepted_first):
+		exchange(first, accepted_first)
+		before = host.memory()
+		openers = [host.open(origin.destination) for _ in range(count)]
+		accepted = [origin.accept() for _ in openers]
+		for opener in openers:
+			assert opener.wait()
+			transfer.stuff(opener.socket, MOST_IN_FLIGHT, quiet=0.02)
+		for opener in openers:
+			transfer.stuff(opener.socket, MOST_IN_FLIGHT, quiet=0.02)
+		per_stream = (host.memory() - before) / count
+		assert per_stream < 300 * 1024, f"{per_stream:.0f} bytes for each stalled stream"
+		exchange(first, accepted_first)
+		for end in openers + accepted:
+			end.close()
+
+
+def test_a_stalled_stream_does_not_use_the_processor(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		transfer.stuff(opener.socket, MOST_IN_FLIGHT)
+		transfer.stuff(accepted, MOST_IN_FLIGHT)
+		begun, used = time.monotonic(), host.processor_seconds()
+		transfer.stuff(opener.socket, 0, quiet=1.0)
+		assert host.processor_seconds() - used < 0.2 * (time.monotonic() - begun)
+
+
+def test_a_half_closed_stream_does_not_use_the_processor(host, origin):
+	with pair(host, origin) as (opener, accepted), pair(host, origin) as (other, other_accepted):
+		opener.finish()
+		other_accepted.shutdown(socket.SHUT_WR)
+		assert accepted.recv(1) == b"" and other.receive(1) == b""
+		begun, used = time.monotonic(), host.processor_seconds()
+		assert opener.events(select.POLLIN, 1.0) == 0
+		assert host.processor_seconds() - used < 0.2 * (time.monotonic() - begun)
+
+
+# --- idleness
+
+def test_an_idle_stream_is_closed_and_a_busy_one_is_not(start, origin):
+	host = start(timeouts="header=5s dial=10s idle=700ms drain=1s")
+	with pair(host, origin) as (idle, idle_accepted), pair(host, origin) as (busy, busy_accepted):
+		while not idle.events(select.POLLIN, 0.05):
+			exchange(busy, busy_accepted, 10)
+		assert idle.receive_all() == b""
+		assert not idle.probe()
+		exchange(busy, busy_accepted)
+		assert host.outcome(idle.id)[1] == "timed-out"
+
+
+def test_traffic_in_one_direction_keeps_a_stream_alive(start, origin):
+	host = start(timeouts="header=5s dial=10s idle=700ms drain=1s")
+	with pair(host, origin) as (idle, _), pair(host, origin) as (feed, feed_accepted):
+		while not idle.events(select.POLLIN, 0.05):
+			feed_accepted.sendall(b"tick")
+			assert feed.receive(4) == b"tick"
+		exchange(feed, feed_accepted)
