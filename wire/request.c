@@ -168,20 +168,22 @@ static const char *header_reason(size_t offset)
 	return "not the length of a request";
 }
 
-// The offset of the first byte that no request has there, at most length.
+// The offset of the first byte that no request has there; length, at most HEADER_SIZE, when all
+// fit.
 static size_t header_mismatch(const uint8_t *in, size_t length)
 {
-	size_t end = length < HEADER_SIZE ? length : HEADER_SIZE;
+	size_t offset = 0;
 
-	for (size_t i = 0; i < end; i++)
-		if (!is_header_byte(in, i))
-			return i;
-	return length;
+	while (offset < length && is_header_byte(in, offset))
+		offset++;
+	return offset;
 }
 
 bool request_may_begin(const uint8_t *in, size_t length)
 {
-	return header_mismatch(in, length) == length;
+	size_t checked = length < HEADER_SIZE ? length : HEADER_SIZE;
+
+	return header_mismatch(in, checked) == checked;
 }
 
 static void get_address(struct reader *reader, uint8_t family, struct address *address)
@@ -322,8 +324,8 @@ bool request_decode(
 	struct reader reader = {.in = in, .request = request, .error = error};
 
 	memset(request, 0, sizeof(*request));
-	size_t mismatch = header_mismatch(in, REQUEST_SIZE);
-	if (mismatch < REQUEST_SIZE)
+	size_t mismatch = header_mismatch(in, HEADER_SIZE);
+	if (mismatch < HEADER_SIZE)
 		return parse_fail(error, mismatch, "%s", header_reason(mismatch));
 	reader.offset = HEADER_SIZE;
 	if (in[12] == COMMAND_PROXY)

@@ -326,15 +326,13 @@ int stream_peek_request(int fd, uint8_t request[static REQUEST_SIZE])
 
 int stream_open_gate(int fd, enum endpoint_transport transport)
 {
-	uint8_t request[REQUEST_SIZE];
 	int result = transport == ENDPOINT_VSOCK ? set_vsock_window(fd, STREAM_HOST_WINDOW) : 0;
 
-	for (size_t consumed = 0; consumed < REQUEST_SIZE && result >= 0;) {
-		result = receive(fd, request, REQUEST_SIZE - consumed, 0);
-		if (result == 0)
-			result = -EPIPE;
-		else if (result > 0)
-			consumed += (size_t)result;
-	}
-	return result < 0 ? result : 0;
+	if (result < 0)
+		return result;
+	uint8_t request[REQUEST_SIZE];
+	int count = receive(fd, request, sizeof(request), 0);
+	if (count < 0)
+		return count;
+	return count == REQUEST_SIZE ? 0 : -EPROTO;
 }

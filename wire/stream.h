@@ -56,6 +56,7 @@ int stream_listen(const struct endpoint *endpoint, uint32_t index, int backlog, 
 int stream_peek_request(int fd, uint8_t request[static REQUEST_SIZE]) MUST_CHECK;
 
 // Grants: gives the stream its full window, then consumes the request, which makes the opener writable.
+// The whole request must have been peeked before; -EPROTO when it is not there.
 int stream_open_gate(int fd, enum endpoint_transport transport) MUST_CHECK;
 
 // Refusing is close(fd) with the request unread, after the outcome has been stored. Never shutdown.

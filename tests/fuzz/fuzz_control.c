@@ -23,6 +23,7 @@ static void check_addresses(const struct control_answer *answer)
 		return;
 	require(addresses.count <= CONTROL_MAX_ADDRESSES && addresses.ttl <= CONTROL_TTL_MAX);
 	control_put_addresses(&encoded, &addresses);
+	require(encoded.length == answer->length);
 	require(control_get_addresses(&encoded, &again));
 	require(memcmp(&addresses, &again, sizeof(again)) == 0);
 }
@@ -36,6 +37,7 @@ static void check_outcome(const struct control_answer *answer)
 		return;
 	require(outcome_class_name(outcome.class) && outcome_stage_name(outcome.stage));
 	control_put_outcome(&encoded, &outcome);
+	require(encoded.length == answer->length);
 	require(control_get_outcome(&encoded, &again));
 	require(outcome.stage == again.stage && outcome.class == again.class);
 	require(strcmp(outcome.text, again.text) == 0);
@@ -48,6 +50,7 @@ static void check_text(const struct control_answer *answer)
 
 	require(control_get_text(answer, text, sizeof(text)));
 	control_put_text(&encoded, text);
+	require(encoded.length == answer->length);
 	require(control_get_text(&encoded, again, sizeof(again)));
 	require(strcmp(text, again) == 0);
 }

@@ -124,6 +124,7 @@ Test(stream, a_dialled_socket_is_non_blocking_and_closed_on_exec)
 Test(stream, sockets_never_land_on_the_standard_streams)
 {
 	close(0);
+	close(1);
 	cr_assert_geq(stream_listen(&endpoint, 0, BACKLOG, 0600), 3);
 	cr_assert_geq(stream_dial(&endpoint), 3);
 	cr_assert_eq(fcntl(0, F_GETFD), -1, "the low number is free again");
@@ -314,13 +315,14 @@ Test(stream, a_gate_without_a_whole_request_does_not_open)
 	int fds[2];
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	cr_assert_eq(send(fds[0], "part", 4, 0), 4);
 	cr_assert_eq(stream_open_gate(fds[1], ENDPOINT_UNIX), -EAGAIN);
+	cr_assert_eq(send(fds[0], "part", 4, 0), 4);
+	cr_assert_eq(stream_open_gate(fds[1], ENDPOINT_UNIX), -EPROTO);
 	close(fds[0]);
-	cr_assert_eq(stream_open_gate(fds[1], ENDPOINT_UNIX), -EPIPE);
+	cr_assert_eq(stream_open_gate(fds[1], ENDPOINT_UNIX), -EPROTO);
 }
 
-Test(stream, a_request_in_pieces_is_consumed_whole)
+Test(stream, a_request_that_came_in_pieces_is_consumed_whole)
 {
 	int fds[2];
 	uint8_t request[REQUEST_SIZE] = {0};
@@ -331,6 +333,55 @@ Test(stream, a_request_in_pieces_is_consumed_whole)
 	cr_assert_eq(send(fds[0], "tail", 4, 0), 4);
 	cr_assert_eq(stream_open_gate(fds[1], ENDPOINT_UNIX), 0);
 	cr_assert_eq(recv(fds[1], request, sizeof(request), MSG_DONTWAIT), 4);
+}
+
+// A vsock socket may be connected before its credit has come. Without arming, a full unix socket
+// looks the same.
+static void fill(int fd)
+{
+	static const char bytes[4096];
+
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void *drain_after_a_moment(void *fd)
+{
+	static char bytes[4096];
+
+	usleep(QUIET * 1000);
+	while (recv(*(int *)fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	return NULL;
+}
+
+Test(stream, a_request_waits_for_room)
+{
+	int fds[2], send_buffer = -1;
+	uint8_t request[REQUEST_SIZE] = {0};
+	pthread_t thread;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	fill(fds[0]);
+	cr_assert_eq(pthread_create(&thread, NULL, drain_after_a_moment, &fds[1]), 0);
+	cr_assert_eq(stream_send_request(fds[0], ENDPOINT_VSOCK, request, &send_buffer), 0);
+	pthread_join(thread, NULL);
+	cr_assert_eq(send_buffer, 0);
+}
+
+Test(stream, a_request_without_room_times_out)
+{
+	int fds[2], send_buffer;
+	uint8_t request[REQUEST_SIZE] = {0};
+	int64_t begin = now_milliseconds();
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	fill(fds[0]);
+	cr_assert_eq(
+		stream_send_request(fds[0], ENDPOINT_VSOCK, request, &send_buffer), -ETIMEDOUT);
+	int64_t took = now_milliseconds() - begin;
+	cr_assert_geq(took, STREAM_CONNECT_TIMEOUT - 1);
+	cr_assert_leq(took, STREAM_CONNECT_TIMEOUT + 1000);
 }
 
 // --- the zero-byte send
