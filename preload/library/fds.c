@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "preload/library/fds.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "preload/library/library.h"
+#include "preload/library/real.h"
+
+_Atomic uint8_t fds_words[FDS_COUNT];
+
+static _Atomic int highest_shared = -1; // no descriptor above it carries FD_SHARED
+
+uint64_t fds_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+	int saved_errno = errno;
+
+	if (real_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0) {
+		errno = saved_errno;
+		return 0;
+	}
+	return cookie;
+}
+
+static void set_class(int fd, uint8_t class_and_cut)
+{
+	const uint8_t kept = FD_SHARED | FD_TOUCHED;
+
+	if ((unsigned)fd >= FDS_COUNT)
+		return;
+	uint8_t old = atomic_load_explicit(&fds_words[fd], memory_order_relaxed);
+	uint8_t new = (uint8_t)((old & kept) | class_and_cut);
+	if (old != new)
+		atomic_store_explicit(&fds_words[fd], new, memory_order_relaxed);
+}
+
+static uint8_t class_of(const struct socket_entry *entry)
+{
+	uint32_t flags = atomic_load_explicit(&entry->flags, memory_order_relaxed);
+	uint32_t phase = atomic_load_explicit(&entry->phase, memory_order_relaxed);
+	uint8_t cut = flags & SOCKET_FLAG_VSOCK ? FD_CUT : 0;
+
+	if (phase == SOCKET_PHASE_OPEN && !(flags & SOCKET_FLAG_READ_SHUT))
+		return FD_OPEN | cut;
+	return FD_CAREFUL | cut;
+}
+
+void fds_set_stream(int fd, const struct socket_entry *entry)
+{
+	set_class(fd, class_of(entry));
+}
+
+void fds_set_unknown(int fd)
+{
+	set_class(fd, FD_UNKNOWN);
+}
+
+void fds_set_plain(int fd)
+{
+	set_class(fd, FD_PLAIN);
+}
+
+void fds_add_bits(int fd, uint8_t bits)
+{
+	int highest = atomic_load(&highest_shared);
+
+	if ((unsigned)fd >= FDS_COUNT)
+		return;
+	atomic_fetch_or_explicit(&fds_words[fd], bits, memory_order_relaxed);
+	while ((bits & FD_SHARED) && fd > highest &&
+		!atomic_compare_exchange_weak(&highest_shared, &highest, fd))
+		;
+}
+
+void fds_clear_bits(int fd, uint8_t bits)
+{
+	if ((unsigned)fd < FDS_COUNT)
+		atomic_fetch_and_explicit(&fds_words[fd], (uint8_t)~bits, memory_order_relaxed);
+}
+
+// Streams are unix or vsock sockets: anything else is told apart without mapping the state.
+static bool may_be_stream(int fd)
+{
+	int domain = 0;
+	socklen_t size = sizeof(domain);
+	int saved_errno = errno;
+	int result = real_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+
+	errno = saved_errno;
+	return result == 0 && (domain == AF_UNIX || domain == AF_VSOCK);
+}
+
+static struct socket_entry *look_up(int fd)
+{
+	struct state *state;
+	uint64_t cookie;
+
+	if (!library_mapped_state() && !may_be_stream(fd))
+		return NULL;
+	cookie = fds_cookie(fd);
+	state = cookie ? library_state() : NULL;
+	return state ? socket_table_find(&state->sockets, cookie) : NULL;
+}
+
+struct socket_entry *fds_find(int fd)
+{
+	struct socket_entry *entry = look_up(fd);
+
+	set_class(fd, entry ? class_of(entry) : FD_PLAIN);
+	return entry;
+}
+
+uint8_t fds_classify_slowly(int fd)
+{
+	struct socket_entry *entry = fds_find(fd);
+
+	return entry ? class_of(entry) : FD_PLAIN;
+}
+
+void fds_note_duplicate(int from, int to)
+{
+	uint8_t word = fds_word(from);
+
+	if ((word & FD_CLASS) == FD_OPEN || (word & FD_CLASS) == FD_CAREFUL) {
+		set_class(to, word & (FD_CLASS | FD_CUT));
+		return;
+	}
+	if ((word & FD_CLASS) == FD_UNKNOWN && fds_is_plain(to))
+		fds_set_unknown(to);
+	if (word & FD_TOUCHED)
+		fds_add_bits(to, FD_TOUCHED);
+	fds_add_bits(from, FD_SHARED);
+	fds_add_bits(to, FD_SHARED);
+}
+
+void fds_visit_duplicates(
+	int fd, uint64_t cookie, void (*visit)(int duplicate, void *context), void *context)
+{
+	int highest = atomic_load(&highest_shared);
+
+	for (int other = 0; other <= highest; other++) {
+		if (other != fd && (fds_word(other) & FD_SHARED) && fds_cookie(other) == cookie)
+			visit(other, context);
+	}
+}
+
+bool fds_is_dead(const struct socket_entry *entry)
+{
+	pid_t owner = atomic_load(&entry->owner);
+	uint64_t cookie = atomic_load(&entry->cookie);
+	int saved_errno = errno;
+	bool is_dead;
+
+	if (owner == getpid())
+		is_dead = fds_cookie(entry->fd) != cookie;
+	else
+		is_dead = kill(owner, 0) < 0 && errno == ESRCH;
+	errno = saved_errno;
+	return is_dead;
+}

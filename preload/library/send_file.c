@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// sendfile and splice: the kernel moves the bytes, we only see to their sizes and their errors.
+#include "preload/library/transfer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include "preload/library/fds.h"
+#include "preload/library/real.h"
+#include "preload/library/result.h"
+#include "preload/library/send.h"
+#include "preload/library/settle.h"
+#include "wire/stream.h"
+
+// The stream behind fd when the call needs more than the kernel's own: NULL leaves it alone.
+static struct socket_entry *find_stream(int fd)
+{
+	return (fds_classify(fd) & FD_CLASS) == FD_PLAIN ? NULL : fds_find(fd);
+}
+
+static ssize_t prepare(int fd, struct socket_entry *entry, int flags)
+{
+	int result = send_prepare(fd, entry, flags);
+
+	if (result == -EPIPE)
+		raise(SIGPIPE);
+	return result;
+}
+
+// Until all is sent, the file ends, or the kernel takes no more.
+static ssize_t sendfile_pieces(int to, int from, off_t *offset, size_t count)
+{
+	size_t total = 0;
+
+	while (total < count) {
+		size_t part = count - total < STREAM_VSOCK_MAX_SEND ? count - total
+								    : STREAM_VSOCK_MAX_SEND;
+		ssize_t sent = real_sendfile(to, from, offset, part);
+		if (sent <= 0)
+			return total > 0 || sent == 0 ? (ssize_t)total : send_explain(to);
+		total += (size_t)sent;
+	}
+	return (ssize_t)total;
+}
+
+ssize_t airlock_sendfile(int to, int from, off_t *offset, size_t count)
+{
+	struct socket_entry *entry = find_stream(to);
+	int saved_errno = errno;
+	ssize_t result;
+
+	if (!entry)
+		return real_sendfile(to, from, offset, count);
+	result = prepare(to, entry, 0);
+	if (result == 0 && (atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK)) {
+		result = sendfile_pieces(to, from, offset, count);
+	} else if (result == 0) {
+		result = real_sendfile(to, from, offset, count);
+		result = result < 0 ? send_explain(to) : result;
+	}
+	return result_return(result, saved_errno);
+}
+
+// A pipe's other end is a stream. One piece at a time: splice() returns short counts anyway.
+static ssize_t splice_into(struct socket_entry *entry, int from, off64_t *from_offset, int to,
+	size_t length, unsigned flags)
+{
+	bool is_vsock = atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK;
+	ssize_t result = prepare(to, entry, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
+
+	if (result < 0)
+		return result;
+	if (is_vsock && length > STREAM_VSOCK_MAX_SEND)
+		length = STREAM_VSOCK_MAX_SEND;
+	result = real_splice(from, from_offset, to, NULL, length, flags);
+	return result < 0 ? send_explain(to) : result;
+}
+
+static ssize_t splice_out_of(struct socket_entry *entry, int from, int to, off64_t *to_offset,
+	size_t length, unsigned flags)
+{
+	enum socket_phase phase = settle_look(from, entry);
+	ssize_t result;
+
+	if (phase == SOCKET_PHASE_FAILED)
+		return -settle_take_error(entry);
+	result = result_of(real_splice(from, NULL, to, to_offset, length, flags));
+	if (result == -ECONNRESET)
+		settle_note_reset(entry);
+	return result == 0 && length > 0 ? -settle_judge_end(from, entry) : result;
+}
+
+ssize_t airlock_splice(
+	int from, off64_t *from_offset, int to, off64_t *to_offset, size_t length, unsigned flags)
+{
+	struct socket_entry *target = to_offset ? NULL : find_stream(to);
+	struct socket_entry *source = target || from_offset ? NULL : find_stream(from);
+	int saved_errno = errno;
+
+	if (target)
+		return result_return(
+			splice_into(target, from, from_offset, to, length, flags), saved_errno);
+	if (source)
+		return result_return(
+			splice_out_of(source, from, to, to_offset, length, flags), saved_errno);
+	return real_splice(from, from_offset, to, to_offset, length, flags);
+}
