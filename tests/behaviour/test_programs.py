@@ -336,7 +336,7 @@ def test_perl_io_socket(both, web, peers, script):
 # --- nginx as a proxy
 
 PROXY = """
-daemon off; master_process {master}; pid {directory}/nginx.pid; error_log stderr warn; user root;
+daemon off; master_process {master}; pid {directory}/nginx.pid; error_log stderr warn; user root root;
 worker_processes 2;
 events {{ }}
 http {{

@@ -64,6 +64,7 @@ class Authority:
 
 NGINX = """
 daemon off;
+user root root;
 master_process off;
 pid {directory}/nginx.pid;
 error_log stderr warn;
