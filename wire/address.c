@@ -73,7 +73,7 @@ static uint8_t prefix_mask(unsigned prefix_length, unsigned index)
 	if (prefix_length <= before)
 		return 0;
 	unsigned bits = prefix_length - before;
-	return bits >= 8 ? 0xff : (uint8_t)(0xff << (8 - bits));
+	return (uint8_t)(bits >= 8 ? 0xff : 0xff << (8 - bits));
 }
 
 static bool has_host_bits(const struct address_block *block)

@@ -54,7 +54,7 @@ bool address_from_sockaddr(const struct sockaddr *sockaddr, socklen_t length,
 	struct address *address, uint16_t *port) MUST_CHECK;
 
 // Returns the length used. storage is zeroed first. Scope id and flow label are 0.
-socklen_t address_to_sockaddr(const struct address *address, uint16_t port,
-	struct sockaddr_storage *storage);
+socklen_t address_to_sockaddr(
+	const struct address *address, uint16_t port, struct sockaddr_storage *storage);
 
 #endif

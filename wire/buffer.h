@@ -31,7 +31,8 @@ int buffer_space_pieces(const struct buffer *buffer, struct iovec pieces[static 
 // The bytes held, oldest first, as at most two pieces for writev, of at most limit bytes in all.
 int buffer_data_pieces(const struct buffer *buffer, size_t limit, struct iovec pieces[static 2]);
 
-// length bytes were read into the space / written from the data. Going past either is a bug and traps.
+// length bytes were read into the space / written from the data. Going past either is a bug and
+// traps.
 void buffer_produce(struct buffer *buffer, size_t length);
 void buffer_consume(struct buffer *buffer, size_t length);
 

@@ -23,7 +23,7 @@ void control_ask_ping(struct request *request)
 
 void control_ask_resolve(struct request *request, const char *name)
 {
-	ask(request, REQUEST_RESOLVE, name, strnlen(name, NAME_MAX_LENGTH));
+	ask(request, REQUEST_RESOLVE, name, strnlen(name, REQUEST_ARGUMENT_SIZE));
 }
 
 void control_ask_status(

@@ -14,13 +14,13 @@
 #include "wire/parse.h"
 #include "wire/request.h"
 
-#define CONTROL_VERSION          1
-#define CONTROL_HEADER_SIZE      4
-#define CONTROL_MAX_PAYLOAD      1024
-#define CONTROL_MAX_ANSWER       (CONTROL_HEADER_SIZE + CONTROL_MAX_PAYLOAD)
-#define CONTROL_MAX_ADDRESSES    32   // more are dropped by the encoder
-#define CONTROL_MAX_GATE_MS      1000 // GATE holds at most this long
-#define CONTROL_TTL_MAX          86400
+#define CONTROL_VERSION       1
+#define CONTROL_HEADER_SIZE   4
+#define CONTROL_MAX_PAYLOAD   1024
+#define CONTROL_MAX_ANSWER    (CONTROL_HEADER_SIZE + CONTROL_MAX_PAYLOAD)
+#define CONTROL_MAX_ADDRESSES 32   // more are dropped by the encoder
+#define CONTROL_MAX_GATE_MS   1000 // GATE holds at most this long
+#define CONTROL_TTL_MAX       86400
 
 enum control_status {
 	CONTROL_OK = 0,
@@ -36,8 +36,9 @@ struct control_answer {
 	uint8_t payload[CONTROL_MAX_PAYLOAD];
 };
 
-// RESOLVE's payload. On the wire: a class byte (enum outcome_class, 0 = found), then when found the TTL
-// (4 bytes, big endian, seconds) and per address its family (one byte, 4 or 6) and 4 or 16 bytes.
+// RESOLVE's payload. On the wire: a class byte (enum outcome_class, 0 = found), then when found the
+// TTL (4 bytes, big endian, seconds) and per address its family (one byte, 4 or 6) and 4 or 16
+// bytes.
 struct control_addresses {
 	enum outcome_class failure; // OUTCOME_NONE, or NO_SUCH_NAME, TRY_AGAIN, INTERNAL
 	uint32_t ttl;
@@ -45,10 +46,12 @@ struct control_addresses {
 	struct address addresses[CONTROL_MAX_ADDRESSES];
 };
 
-// Fill verb and argument; the caller fills id and program.
+// Fill verb and argument; the caller fills id and program. Milliseconds are cut to
+// CONTROL_MAX_GATE_MS; a name that is too long stays so and is refused by the reader.
 void control_ask_ping(struct request *request);
 void control_ask_resolve(struct request *request, const char *name);
-void control_ask_status(struct request *request, const uint8_t id[static REQUEST_ID_SIZE], bool wait);
+void control_ask_status(
+	struct request *request, const uint8_t id[static REQUEST_ID_SIZE], bool wait);
 void control_ask_gate(struct request *request, unsigned milliseconds);
 
 // Read a control request's argument. name must have NAME_SIZE bytes.
@@ -57,7 +60,7 @@ bool control_read_status(
 	const struct request *request, uint8_t id[static REQUEST_ID_SIZE], bool *wait) MUST_CHECK;
 bool control_read_gate(const struct request *request, unsigned *milliseconds) MUST_CHECK;
 
-// Returns the bytes written to out.
+// Returns the bytes written to out. answer->length is at most CONTROL_MAX_PAYLOAD.
 size_t control_encode_answer(
 	const struct control_answer *answer, uint8_t out[static CONTROL_MAX_ANSWER]);
 
@@ -65,6 +68,9 @@ size_t control_encode_answer(
 bool control_decode_answer(const uint8_t *in, size_t length, struct control_answer *answer,
 	struct parse_error *error) MUST_CHECK;
 
+// Payloads. put fills payload and length from the start and leaves the status alone; text that does
+// not fit is cut. get refuses a payload that is not exactly of its form; an unknown class or stage
+// is passed on as the number that came, and what is not printable ASCII becomes '?'.
 void control_put_text(struct control_answer *answer, const char *text); // PING
 void control_put_addresses(
 	struct control_answer *answer, const struct control_addresses *addresses);

@@ -23,7 +23,7 @@ struct endpoint {
 	uint32_t port_first; // vsock, both ends included
 	uint32_t port_last;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; // unix: @NAME has a leading NUL
-	size_t path_length;                                     // unix: bytes used, no final NUL counted
+	size_t path_length; // unix: bytes used, no final NUL counted
 };
 
 #define ENDPOINT_TEXT_SIZE 160

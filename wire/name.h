@@ -14,8 +14,8 @@
 #define NAME_SIZE         (NAME_MAX_LENGTH + 1)
 
 // True for exactly the wire form: 1 to 253 bytes of [a-z0-9._-], labels of 1 to 63 bytes, no
-// dot at the end, and a last label that is not all digits (nor 0x...), because inet_aton-like readers
-// take such a name for an address. error may be NULL.
+// dot at the end, and a last label that is not all digits (nor 0x...), because inet_aton-like
+// readers take such a name for an address. error may be NULL.
 bool name_is_wire_form(const char *text, size_t length, struct parse_error *error) MUST_CHECK;
 
 // Lower-cases, strips one trailing dot, checks; name is NUL terminated. Non-ASCII input is refused

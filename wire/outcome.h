@@ -23,7 +23,8 @@ enum outcome_stage {
 };
 
 enum outcome_class {
-	OUTCOME_NONE = 0, // no failure: open, ended normally, or (with another stage than open) not yet decided
+	OUTCOME_NONE = 0, // no failure: open, ended normally, or (with another stage than open) not
+			  // yet decided
 	OUTCOME_REFUSED = 1,
 	OUTCOME_TIMED_OUT = 2,
 	OUTCOME_HOST_UNREACHABLE = 3,

@@ -22,11 +22,11 @@ bool parse_fail(struct parse_error *error, size_t offset, const char *format, ..
 
 // Decimal number without sign, space or leading zeros (other than "0" itself), at most maximum.
 // Returns false and leaves *value alone for anything else, an empty text included.
-bool parse_number(const char *text, size_t length, unsigned long maximum, unsigned long *value)
-	MUST_CHECK;
+bool parse_number(
+	const char *text, size_t length, unsigned long maximum, unsigned long *value) MUST_CHECK;
 
-// Copies text for people to read: cut to size (at least 1), NUL terminated, and every byte that is not
-// printable ASCII becomes '?'. What a peer sends must not steer a terminal or break a log line.
+// Copies text for people to read: cut to size (at least 1), NUL terminated, and every byte that is
+// not printable ASCII becomes '?'. What a peer sends must not steer a terminal or break a log line.
 void parse_copy_printable(char *out, size_t size, const void *text, size_t length);
 
 #endif

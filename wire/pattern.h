@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // PATTERN[:PORTS], the left side of a route in the enclave and of a rule on the parent:
 // an exact name, *.suffix (one or more labels before it), *, an address or a block of addresses.
-// An IPv6 address that is followed by ports stands in brackets. PORTS: 443, 8000-8100, 80,443,8000-8100.
+// An IPv6 address that is followed by ports stands in brackets. PORTS: 443, 8000-8100,
+// 80,443,8000-8100.
 #ifndef AIRLOCK_WIRE_PATTERN_H
 #define AIRLOCK_WIRE_PATTERN_H
 
@@ -41,11 +42,13 @@ bool pattern_parse(const char *text, size_t length, struct pattern *pattern,
 
 // One port, a range or a comma list. Returns the number of ranges, 0 when refused.
 size_t pattern_parse_ports(const char *text, size_t length,
-	struct port_range ports[static PATTERN_MAX_PORT_RANGES], struct parse_error *error) MUST_CHECK;
+	struct port_range ports[static PATTERN_MAX_PORT_RANGES],
+	struct parse_error *error) MUST_CHECK;
 
 bool pattern_matches_port(const struct pattern *pattern, uint16_t port);
 
-// name in wire form. A block never matches a name, a name or suffix never an address; * matches both.
+// name in wire form. A block never matches a name, a name or suffix never an address; * matches
+// both.
 bool pattern_matches_name(const struct pattern *pattern, const char *name, uint16_t port);
 
 // IPv4-mapped addresses are compared as the IPv4 address that they stand for.

@@ -29,10 +29,12 @@ enum request_verb {
 };
 
 struct request {
-	uint8_t verb; // enum request_verb; decoded as it came, so that an unknown one can be answered
+	uint8_t verb; // enum request_verb; decoded as it came, so that an unknown one can be
+		      // answered
 	uint8_t flags;
 	uint8_t id[REQUEST_ID_SIZE];
-	char program[REQUEST_PROGRAM_SIZE]; // printable ASCII (others become '?'), may be empty, never trusted
+	char program[REQUEST_PROGRAM_SIZE]; // printable ASCII (others become '?'), may be empty,
+					    // never trusted
 
 	// REQUEST_CONNECT only. Both addresses are of one family.
 	struct address source;
@@ -51,8 +53,9 @@ struct request {
 void request_encode(const struct request *request, uint8_t out[static REQUEST_SIZE]);
 
 // Refuses, with the offset: bad signature, version, family, length; a TLV past the end; a
-// mandatory TLV that is absent; a duplicate of any TLV but NOOP; a name not in wire form; an argument
-// on a connect, none on a control request; a version other than REQUEST_VERSION. Unknown TLVs are skipped.
+// mandatory TLV that is absent; a duplicate of any TLV but NOOP; a name not in wire form; an
+// argument on a connect, none on a control request; a version other than REQUEST_VERSION. Unknown
+// TLVs are skipped.
 bool request_decode(const uint8_t in[static REQUEST_SIZE], struct request *request,
 	struct parse_error *error) MUST_CHECK;
 
@@ -63,6 +66,7 @@ bool request_may_begin(const uint8_t *in, size_t length);
 // 32 hex digits and a NUL. Returns text.
 const char *request_id_format(
 	const uint8_t id[static REQUEST_ID_SIZE], char text[static REQUEST_ID_TEXT_SIZE]);
-bool request_id_parse(const char *text, size_t length, uint8_t id[static REQUEST_ID_SIZE]) MUST_CHECK;
+bool request_id_parse(
+	const char *text, size_t length, uint8_t id[static REQUEST_ID_SIZE]) MUST_CHECK;
 
 #endif

@@ -54,6 +54,12 @@ Test(control, resolve_refuses_a_name_not_in_wire_form_and_another_verb)
 	cr_assert_not(control_read_resolve(&request, name));
 	control_ask_resolve(&request, "");
 	cr_assert_not(control_read_resolve(&request, name));
+	char too_long[300];
+	for (size_t i = 0; i < sizeof(too_long) - 1; i++)
+		too_long[i] = i % 64 == 63 ? '.' : 'z';
+	too_long[sizeof(too_long) - 1] = '\0';
+	control_ask_resolve(&request, too_long);
+	cr_assert_not(control_read_resolve(&request, name), "not cut to another name");
 	control_ask_resolve(&request, "a");
 	request.verb = REQUEST_GATE;
 	cr_assert_not(control_read_resolve(&request, name));

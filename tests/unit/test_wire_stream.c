@@ -193,11 +193,17 @@ Test(stream, other_errors_are_returned_at_once)
 
 Test(stream, running_out_of_descriptors_is_said)
 {
-	struct rlimit limit = {.rlim_cur = 3, .rlim_max = 3};
+	struct rlimit before, limit;
 
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 3;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	cr_assert_eq(stream_dial(&endpoint), -EMFILE);
-	cr_assert_eq(stream_listen(&endpoint, 0, BACKLOG, 0600), -EMFILE);
+	int dialled = stream_dial(&endpoint);
+	int listener = stream_listen(&endpoint, 0, BACKLOG, 0600);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	cr_assert_eq(dialled, -EMFILE);
+	cr_assert_eq(listener, -EMFILE);
 }
 
 Test(stream, failed_dials_leave_no_descriptor_behind)
