@@ -217,7 +217,7 @@ void verbs_on_gate_deadline(struct session *session)
 {
 	session->worker->gates--;
 	session_set_state(session, SESSION_LINGER);
-	verbs_end(session);
+	verbs_answer_status(session, CONTROL_OK);
 }
 
 void verbs_begin(struct session *session, const struct request *request)
