@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""airlock check, explain and doctor: what they print and how they end."""
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from support import peer, world
+from support.airlock import airlock_program
+
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "man/examples/enclave.conf"
+
+
+@pytest.fixture
+def away(airlock):
+	"""A configuration whose hostd is not there."""
+	return airlock.write(endpoint="unix:/nonexistent/hostd.sock")
+
+
+# --- check
+
+def test_check_prints_what_it_understood_in_the_form_that_it_reads(airlock, directory):
+	first = airlock.tool("check", config=EXAMPLE)
+	assert first.status == 0 and first.stderr == "", first
+	printed = directory / "printed.conf"
+	printed.write_text(first.stdout)
+	assert airlock.tool("check", config=printed).stdout == first.stdout
+
+
+def test_check_names_the_place_of_an_error(airlock, directory):
+	config = directory / "bad.conf"
+	config.write_text("# one\n  route *.test  tsl\n")
+	result = airlock.tool("check", config=config)
+	assert (result.status, result.stdout) == (2, "")
+	assert result.stderr == f"airlock: {config}:2:17: unknown word: `tsl`\n"
+
+
+def test_a_named_configuration_that_is_not_there_is_an_error(airlock):
+	result = airlock.tool("check", config="/nonexistent/enclave.conf")
+	assert (result.status, result.stderr) == (2, "airlock: /nonexistent/enclave.conf: No such file or directory\n")
+
+
+# --- explain
+
+def explain(airlock, *words, **options):
+	result = airlock.tool("explain", *words, **options)
+	return result.status, result.stdout.splitlines(), result
+
+
+def test_explain_opens_a_stream_and_says_that_it_was_granted(airlock, peers, dns):
+	origin = peers.listen(peer.echo)
+	dns.add("there.test", origin.host)
+	status, lines, result = explain(airlock, f"there.test:{origin.port}")
+	assert status == 0, result
+	assert lines[0] == "route: * direct (line 2)"
+	assert re.fullmatch(rf"name: {re.escape(origin.host)} \(valid for \d+ s\)", lines[1]), lines
+	assert lines[2] == f"stream: granted, port {origin.port} answers"
+
+
+def test_explain_takes_addresses_of_both_families(airlock, peers):
+	origin = peers.listen(peer.echo)
+	assert explain(airlock, f"{origin.host}:{origin.port}")[0] == 0
+	status, lines, result = explain(airlock, f"[{world.PUBLIC_6}]:{peers.refuse().port}")
+	assert status == 1 and any("ECONNREFUSED" in line for line in lines), result
+
+
+FAILURES = [
+	("refused.test", "ECONNREFUSED", "stream: dial, refused"),
+	("nowhere.test", "EHOSTUNREACH", "no-such-name"),
+	("forbidden.test", "EACCES", "stream: policy, denied"),
+]
+
+
+@pytest.mark.parametrize("name,error,said", FAILURES, ids=[failure[0] for failure in FAILURES])
+def test_explain_says_why_not_and_what_the_program_gets(airlock, hostd, peers, dns, name, error, said):
+	origin = peers.refuse()
+	dns.add("refused.test", origin.host)
+	dns.add("forbidden.test", origin.host)
+	airlock.use(hostd(rules="allow *\ndeny forbidden.test"))
+	status, lines, result = explain(airlock, f"{name}:{origin.port}")
+	assert status == 1, result
+	assert any(said in line for line in lines), result
+	assert any(f"connect() fails with {error} (" in line for line in lines), result
+
+
+def test_explain_names_the_route_that_decides_without_asking_hostd(airlock):
+	config = airlock.write(routes="route *.secret.test:443 deny\nroute 10.0.0.0/8 local",
+		endpoint="unix:/nonexistent/hostd.sock")
+	status, lines, _ = explain(airlock, "a.secret.test:443", config=config)
+	assert (status, lines[0]) == (1, "route: *.secret.test:443 deny (line 2)")
+	status, lines, _ = explain(airlock, "a.secret.test:80", config=config)
+	assert (status, lines[0]) == (1, "route: none matches, so it is denied")
+	status, lines, _ = explain(airlock, "10.1.2.3:80", config=config)
+	assert (status, lines[0]) == (0, "route: 10.0.0.0/8 local (line 3)")
+	for loopback in ("localhost:80", "127.0.0.1:80", "[::1]:80"):
+		status, lines, _ = explain(airlock, loopback, config=config)
+		assert (status, lines[0]) == (0, "route: loopback, left to the kernel (built in)"), loopback
+
+
+def test_explain_of_a_tls_route_says_that_it_fails_closed(airlock, peers, dns, directory):
+	origin = peers.listen(peer.echo)
+	dns.add("db.test", origin.host)
+	config = airlock.write(routes=f"route db.test:5432 tls port={origin.port}",
+		tls_listen=f"unix:{directory}/tls.sock")
+	status, lines, result = explain(airlock, "db.test:5432", config=config)
+	assert status == 1, result
+	assert lines[1].startswith("tls: airlock-tls at") and "connections are refused" in lines[1]
+	assert lines[-1] == f"stream: granted, port {origin.port} answers"
+
+
+def test_explain_without_hostd_is_a_transport_failure(airlock, away):
+	status, lines, _ = explain(airlock, "some.test:80", config=away)
+	assert (status, lines[-1]) == (3, "hostd: unix:/nonexistent/hostd.sock: nobody listens there")
+
+
+@pytest.mark.parametrize("word", ["some.test", "some.test:", "some.test:0", "some.test:65536", "some.test:http",
+	"2600:11::1:80", ":80", "a..b:80", "[::1:80", "[some.test]:80"])
+def test_explain_wants_a_host_and_a_port(airlock, away, word):
+	result = airlock.tool("explain", word, config=away)
+	assert (result.status, result.stdout) == (2, "") and result.stderr.startswith(f"airlock: {word}: ")
+
+
+# --- doctor
+
+def findings(result):
+	"""{topic: (finding, text)}; a topic with several lines keeps its last."""
+	lines = [line.split(None, 2) for line in result.stdout.splitlines()]
+	assert all(len(line) == 3 and line[0] in ("ok", "warn", "fail") for line in lines), result.stdout
+	return {topic: (finding, text) for finding, topic, text in lines}
+
+
+def test_doctor_finds_nothing_wrong_where_nothing_is(airlock, dns):
+	dns.add("spelt-out.test", world.PUBLIC)
+	airlock.configure(routes="route spelt-out.test direct\nroute * direct")
+	result = airlock.tool("doctor", "true")
+	found = findings(result)
+	assert result.status == 0, result
+	assert "round trip" in found["hostd"][1] and found["hostd"][0] == "ok"
+	assert found["gate"] == ("ok", "withholds writability for the 50 ms asked for")
+	assert found["names"] == ("ok", "spelt-out.test has 1 addresses")
+	assert found["pool"] == ("ok", "room for 65536 names")
+	assert found["clock"][0] == found["library"][0] == found["kernel"][0] == "ok"
+	assert found["command"][0] == "ok" and found["command"][1].endswith("/true can be preloaded")
+
+
+def test_doctor_without_hostd_is_a_transport_failure(airlock, away):
+	result = airlock.tool("doctor", config=away)
+	found = findings(result)
+	assert result.status == 3
+	assert found["hostd"] == ("fail", "unix:/nonexistent/hostd.sock: nobody listens there")
+	assert found["gate"][0] == "warn" and "command" not in found
+
+
+def test_doctor_says_no_to_a_command_that_is_not_there(airlock):
+	result = airlock.tool("doctor", "no-such-command-here")
+	assert result.status == 1
+	assert findings(result)["command"] == ("fail", "no-such-command-here: No such file or directory")
+
+
+def test_doctor_counts_trust_anchors(airlock, authority, directory):
+	empty = directory / "empty.pem"
+	empty.write_text("")
+	config = airlock.write(ca=authority.ca)
+	assert findings(airlock.tool("doctor", config=config))["anchors"] == ("ok", f"{authority.ca} has 1 certificates")
+	config = airlock.write(routes=f"route * tls ca={empty}")
+	result = airlock.tool("doctor", config=config)
+	assert findings(result)["anchors"] == ("fail", f"{empty} has 0 certificates")
+	assert findings(result)["tls"][0] == "fail" and result.status == 1
+
+
+def test_doctor_sees_a_loopback_that_is_down(airlock):
+	assert findings(airlock.tool("doctor", enclave=True))["loopback"][0] == "warn"
+
+
+def test_doctor_sees_a_clock_from_before_the_build(airlock, away, directory):
+	library = directory / "epoch.so"
+	subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], check=True, text=True,
+		input="#include <time.h>\ntime_t time(time_t *out) { return out ? (*out = 0) : 0; }\n")
+	result = airlock.native([airlock_program(), "doctor", "-c", away], env={"LD_PRELOAD": str(library)})
+	finding, text = findings(result)["clock"]
+	assert finding == "fail" and text.startswith("1970-01-01 00:00:00Z is before"), text
