@@ -106,6 +106,20 @@ def pair(daemon, origin, **more):
 			yield opener, accepted
 
 
+def match(openers, origin):
+	"""Accepts as many connections as there are granted openers; (opener, its accepted socket) pairs.
+
+	Streams that were opened one after the other may be dialled in any order.
+	"""
+	by_id = {}
+	for opener in openers:
+		opener.send(opener.id)
+	for _ in openers:
+		accepted = origin.accept()
+		by_id[accepted.recv(len(openers[0].id), socket.MSG_WAITALL)] = accepted
+	return [(opener, by_id[opener.id]) for opener in openers]
+
+
 def reset(accepted):
 	"""Closes with an RST."""
 	accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

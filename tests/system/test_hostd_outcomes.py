@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support import dns_server, wire, world
-from support.origin import Origin, RefusingPort, SilentPort, exchange, pair
+from support.origin import Origin, RefusingPort, SilentPort, exchange, match, pair
 
 QUICK_DIAL = "header=5s dial=400ms idle=1h drain=1s"
 
@@ -106,15 +106,16 @@ def test_an_enclave_without_rules_may_do_nothing(host, origin):
 def test_connections_past_the_limit_are_refused_until_one_ends(start, origin):
 	host = start("allow 127.0.0.1\nlimit connections=3")
 	streams = [host.open(origin.destination) for _ in range(3)]
-	accepted = [origin.accept() for _ in streams]
 	assert all(stream.wait() for stream in streams)
+	(first, first_accepted), second, third = match(streams, origin)
 	assert host.refusal(origin.destination) == ("limit", "limit")
-	streams[0].close()
-	accepted[0].close()
-	wire.wait_until(lambda: host.log(id=streams[0].id.hex()), "the connection's end")
+	first.close()
+	first_accepted.close()
+	host.line_of(first.id)
 	with pair(host, origin) as (opener, fourth):
 		exchange(opener, fourth)
-		exchange(streams[1], accepted[1])
+		exchange(*second)
+		exchange(*third)
 
 
 def test_dials_that_are_under_way_count_as_connections(start):

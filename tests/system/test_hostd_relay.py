@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support import transfer, wire
-from support.origin import exchange, pair, reset
+from support.origin import exchange, match, pair, reset
 
 MIB = 1 << 20
 # What kernel buffers of three sockets may hold beside hostd's own: tcp_wmem's and tcp_rmem's maxima.
@@ -166,22 +166,13 @@ def test_a_gibibyte_each_way_at_once_arrives_whole(host, origin):
 
 
 def test_twenty_transfers_at_once_do_not_mix(host, origin):
-	with pair(host, origin) as first:
-		openers = [host.open(origin.destination) for _ in range(19)]
-		pairs = [(first[0].socket, first[1])]
-		for opener in openers:
-			assert opener.wait()
-		by_port = {}
-		for opener in openers:
-			opener.send(opener.id)
-		for _ in openers:
-			accepted = origin.accept()
-			by_port[accepted.recv(16, socket.MSG_WAITALL)] = accepted
-		pairs += [(opener.socket, by_port[opener.id]) for opener in openers]
-		assert transfer.both_ways(pairs, 4 * MIB)
-		for one, other in pairs:
-			one.close()
-			other.close()
+	openers = [host.open(origin.destination) for _ in range(20)]
+	assert all(opener.wait() for opener in openers)
+	pairs = [(opener.socket, accepted) for opener, accepted in match(openers, origin)]
+	assert transfer.both_ways(pairs, 4 * MIB)
+	for one, other in pairs:
+		one.close()
+		other.close()
 
 
 @pytest.mark.parametrize("size", [1, 2, 31743, 31744, 31745, 65535, 65536, 65537, 262143, 262145])
@@ -241,7 +232,7 @@ def test_stalled_streams_cost_hostd_a_bounded_amount_of_memory(host, origin):
 		for opener in openers:
 			transfer.stuff(opener.socket, MOST_IN_FLIGHT, quiet=0.02)
 		per_stream = (host.memory() - before) / count
-		assert per_stream < 300 * 1024, f"{per_stream:.0f} bytes for each stalled stream"
+		assert host.is_sanitized or per_stream < 300 * 1024, f"{per_stream:.0f} bytes for each stalled stream"
 		exchange(first, accepted_first)
 		for end in openers + accepted:
 			end.close()
