@@ -69,7 +69,8 @@ static void nonblocking_connect_again(void)
 	said("connect", probe_connect(fd));
 	wait_for(fd, POLLOUT);
 	said("second connect", probe_connect(fd));
-	said("third connect", probe_connect(fd));
+	if (said("third connect", probe_connect(fd)) < 0 && errno == EINPROGRESS)
+		wait_for(fd, POLLOUT);
 	said("fourth connect", probe_connect(fd));
 }
 
@@ -242,7 +243,6 @@ static void shut_read(void)
 	said("recv what was queued", recv(fd, text, sizeof(text), 0));
 	said("recv", recv(fd, text, sizeof(text), 0));
 	said("recv again", recv(fd, text, sizeof(text), 0));
-	say("poll: readable %d", (wait_for(fd, POLLIN) & POLLIN) != 0);
 	said("send after SHUT_RD", send(fd, "ping\n", 5, MSG_NOSIGNAL));
 }
 

@@ -165,10 +165,10 @@ class Peer:
 			connection = Connection(sock, address)
 			thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
 			with self._changed:
+				thread.start()
 				self.connections.append(connection)
 				self._threads.append(thread)
 				self._changed.notify_all()
-			thread.start()
 
 	def _run(self, connection):
 		try:
