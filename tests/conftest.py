@@ -19,6 +19,13 @@ def pytest_configure(config):
 		raise pytest.UsageError(f"the tests need network and mount namespaces of their own: {error}")
 
 
+def pytest_make_parametrize_id(config, val, argname):
+	"""Long parameters are named by their size."""
+	if isinstance(val, (str, bytes)) and len(val) > 80:
+		return f"{argname}-of-{len(val)}"
+	return None
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
 	"""A test that hangs fails: after three minutes, or as many seconds as its mark `limit` says."""
