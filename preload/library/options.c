@@ -102,6 +102,9 @@ static int get_error(int fd, struct socket_entry *entry, void *value, socklen_t 
 			return -errno;
 		if (error == ECONNRESET)
 			settle_note_reset(entry);
+		// TCP tells of a reset here before the data in front of it has been read.
+		else if (error == 0 && !(atomic_load(&entry->flags) & SOCKET_FLAG_WRITE_SHUT))
+			error = settle_judge_end(fd, entry);
 		break;
 	default:
 		break;
