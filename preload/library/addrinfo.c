@@ -92,7 +92,6 @@ static int status_to_error(enum lookup_status status)
 	case LOOKUP_NO_SUCH_NAME:
 		return EAI_NONAME;
 	case LOOKUP_TRY_AGAIN:
-		errno = EAGAIN; // as libc leaves it
 		return EAI_AGAIN;
 	case LOOKUP_FAILED:
 		break;
@@ -225,8 +224,9 @@ int airlock_getaddrinfo(const char *node, const char *service, const struct addr
 	int saved_errno = errno;
 	int error = find(node, service, hints ? hints : &default_hints, result);
 
-	if (error == 0 || error == NOT_OURS)
-		errno = saved_errno;
+	// glibc leaves EAGAIN behind here, and EAI_SYSTEM says that errno has the reason.
+	if (error != EAI_SYSTEM)
+		errno = error == EAI_AGAIN ? EAGAIN : saved_errno;
 	if (error == NOT_OURS)
 		return real_getaddrinfo(node, service, hints, result);
 	return error;

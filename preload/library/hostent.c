@@ -289,15 +289,21 @@ static int look_up_address(const void *bytes, socklen_t length, int family, stru
 	return 0;
 }
 
+// See nameinfo.c: where no DNS server answers, trying again is of no use.
 int airlock_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *host,
 	char *buffer, size_t size, struct hostent **result, int *h_error)
 {
+	int saved_errno = errno;
 	int error = look_up_address(address, length, family, host, buffer, size, result, h_error);
 
-	if (error == NOT_OURS)
-		return real_gethostbyaddr_r(
-			address, length, family, host, buffer, size, result, h_error);
-	return error;
+	if (error != NOT_OURS)
+		return error;
+	error = real_gethostbyaddr_r(address, length, family, host, buffer, size, result, h_error);
+	if (error != EAGAIN || *h_error != TRY_AGAIN)
+		return error;
+	*h_error = HOST_NOT_FOUND;
+	errno = saved_errno;
+	return 0;
 }
 
 struct hostent *airlock_gethostbyaddr(const void *address, socklen_t length, int family)
@@ -308,7 +314,10 @@ struct hostent *airlock_gethostbyaddr(const void *address, socklen_t length, int
 	int h_error;
 
 	if (look_up_address(address, length, family, &fresh.host, fresh.buffer,
-		    sizeof(fresh.buffer), &result, &h_error) == NOT_OURS)
-		return real_gethostbyaddr(address, length, family);
-	return keep(&kept, &fresh);
+		    sizeof(fresh.buffer), &result, &h_error) != NOT_OURS)
+		return keep(&kept, &fresh);
+	result = real_gethostbyaddr(address, length, family);
+	if (!result && h_errno == TRY_AGAIN)
+		h_errno = HOST_NOT_FOUND;
+	return result;
 }

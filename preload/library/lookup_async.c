@@ -318,6 +318,10 @@ static int start_batch(int mode, struct gaicb **list, int count, struct sigevent
 	if (!batch)
 		return EAI_MEMORY;
 	pthread_once(&lookups.once, register_fork_handlers);
+	if (mode != GAI_WAIT && batch->pending == 0) {
+		finish(batch);
+		return 0;
+	}
 	if (batch->pending > 0 && !submit(batch)) {
 		free(batch);
 		return EAI_AGAIN;
