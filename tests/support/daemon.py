@@ -69,11 +69,24 @@ class Host(hostd.Hostd):
 		"""(stage, class, text) of a stream."""
 		return wire.status(path or self.path, stream_id, wait).outcome()
 
-	def refusal(self, destination, name=None, **more):
-		"""(stage, class) of a connect that must fail, and the sentence."""
+	def verdict(self, destination, name=None, **more):
+		"""(stage, class) of a connect once it is decided; ("open", "none") when it was granted."""
 		with self.open(destination, name, **more) as opener:
-			assert not opener.wait(), "this connect must fail"
+			if opener.wait():
+				return "open", "none"
 			return self.outcome(opener.id, path=more.get("path"))[:2]
+
+	def refusal(self, destination, name=None, **more):
+		"""The verdict of a connect that must fail."""
+		verdict = self.verdict(destination, name, **more)
+		assert verdict != ("open", "none"), "this connect must fail"
+		return verdict
+
+	def wait_verdict(self, destination, verdict, name=None, **more):
+		"""Connects until that is the verdict: a reload takes effect in each thread on its own."""
+		wire.wait_until(
+			lambda: self.verdict(destination, name, **more) == verdict, f"{destination} {verdict}"
+		)
 
 	def is_answering(self):
 		return wire.ping(self.path).status == wire.OK

@@ -33,13 +33,15 @@ def receive(sock):
 	return size, digest.hexdigest()
 
 
-def both_ways(pairs, size):
-	"""Moves size bytes each way at once on every (one, other) pair of sockets and compares."""
+def both_ways(pairs, size, back=None):
+	"""Moves size bytes from one to other and back (default: as many) the other way, on every
+	(one, other) pair at once; true when all came whole. A size may be a function of the pair's number."""
+	amounts = [each if callable(each) else lambda _, each=each: each for each in (size, back or size)]
 	with ThreadPoolExecutor(4 * len(pairs)) as threads:
 		jobs = []
 		for number, (one, other) in enumerate(pairs):
 			for way, (sender, receiver) in enumerate([(one, other), (other, one)]):
-				sent = threads.submit(send, sender, size, 2 * number + way)
+				sent = threads.submit(send, sender, amounts[way](number), 2 * number + way)
 				jobs.append((sent, threads.submit(receive, receiver)))
 		return all(sent.result() == received.result() for sent, received in jobs)
 

@@ -341,7 +341,7 @@ def status(path, stream_id, wait=False):
 
 
 def gate(path, milliseconds):
-	"""An opener whose request is held that long; no answer follows."""
+	"""An opener whose request is held that long before it is answered."""
 	return Opener(path, control(GATE, struct.pack("!H", milliseconds)))
 
 

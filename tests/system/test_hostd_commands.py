@@ -134,7 +134,9 @@ def test_a_file_that_is_not_there_is_a_configuration_error(words):
 	assert "/nowhere/hostd.conf" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["frobnicate"], ["check", "extra"], ["-x"], ["explain"], ["-c"], ["explain", "16"]])
+@pytest.mark.parametrize(
+	"words", [["frobnicate"], ["check", "extra"], ["-x"], ["explain"], ["-c"], ["explain", "16"]]
+)
 def test_wrong_usage_is_told_with_status_2(words):
 	result = hostd(*words)
 	assert result.status == 2
@@ -191,7 +193,10 @@ def test_explain_names_the_rule_that_decides(explaining, dns, cid, destination, 
 		assert re.search(rf"\b{number}\b", result.stdout), result.stdout
 
 
-@pytest.mark.parametrize("destination", ["a.web.test", "a.web.test:", "a.web.test:http", "a.web.test:99999", ":80", "a b:1"])
+@pytest.mark.parametrize(
+	"destination",
+	["a.web.test", "a.web.test:", "a.web.test:http", "a.web.test:99999", ":80", "a b:1"],
+)
 def test_explain_of_no_destination_is_wrong_usage(explaining, destination):
 	assert hostd("explain", "-c", str(explaining), "16", destination).status == 2
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A granted stream is the program's own connection: bytes, ends, resets and pressure."""
 
+import random
 import select
 import socket
+import threading
 import time
 
 import pytest
@@ -175,6 +177,24 @@ def test_twenty_transfers_at_once_do_not_mix(host, origin):
 		other.close()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_streams_of_any_two_sizes_end_whole_and_in_order(host, origin, seed):
+	chance = random.Random(seed)
+	sizes = [0, 1, 100, 4096, 65_537, 300_001, 1_000_003]
+	amounts = [(chance.choice(sizes), chance.choice(sizes)) for _ in range(24)]
+	openers = [host.open(origin.destination) for _ in amounts]
+	assert all(opener.wait() for opener in openers)
+	matched = match(openers, origin)
+	pairs = [(opener.socket, accepted) for opener, accepted in matched]
+	assert transfer.both_ways(pairs, lambda number: amounts[number][0], lambda number: amounts[number][1])
+	for (opener, accepted), (up, down) in zip(matched, amounts):
+		opener.close()
+		accepted.close()
+		line = host.line_of(opener.id)
+		assert (line["up"], line["down"]) == (str(up + 16), str(down)), line
+		assert line["class"] == "none"
+
+
 @pytest.mark.parametrize("size", [1, 2, 31743, 31744, 31745, 65535, 65536, 65537, 262143, 262145])
 def test_sizes_around_every_buffer_arrive_whole(host, origin, size):
 	with pair(host, origin) as (opener, accepted):
@@ -204,6 +224,46 @@ def test_a_dribble_of_single_bytes_keeps_its_order(host, origin):
 		opener.finish()
 		with accepted.makefile("rb") as reader:
 			assert reader.read() == data
+
+
+def test_bulk_transfers_do_not_starve_a_conversation(host, origin):
+	"""Single turns are timed: streams of one thread take turns, whatever the others have to move."""
+	openers = [host.open(origin.destination) for _ in range(5)]
+	assert all(opener.wait() for opener in openers)
+	(talker, listener), *bulk = match(openers, origin)
+	pairs = [(opener.socket, accepted) for opener, accepted in bulk]
+	moved, turns = [], []
+	mover = threading.Thread(target=lambda: moved.append(transfer.both_ways(pairs, 64 * MIB)))
+	mover.start()
+	while mover.is_alive():
+		begun = time.monotonic()
+		exchange(talker, listener, 10)
+		turns.append(time.monotonic() - begun)
+	mover.join()
+	assert moved == [True] and len(turns) > 10
+	assert max(turns) < 1.0, f"a turn took {max(turns):.3f} s"
+	for one, other in [*pairs, (talker.socket, listener)]:
+		one.close()
+		other.close()
+
+
+def test_urgent_data_does_not_stop_the_stream(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(b"before")
+		accepted.send(b"!", socket.MSG_OOB)
+		accepted.sendall(b"after")
+		accepted.close()
+		assert opener.receive_all() in (b"beforeafter", b"before!after")
+
+
+def test_an_opener_that_reads_no_more_can_still_send(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		opener.socket.shutdown(socket.SHUT_RD)
+		accepted.sendall(b"for nobody")
+		opener.send(b"still")
+		assert accepted.recv(5, socket.MSG_WAITALL) == b"still"
+		opener.send(b"here")
+		assert accepted.recv(4, socket.MSG_WAITALL) == b"here"
 
 
 # --- pressure
