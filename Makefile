@@ -15,12 +15,17 @@ CLANG  ?= clang
 FUZZ_SECONDS ?= 20
 
 VERSION := $(shell cat VERSION)
+# make V=1 shows the commands, otherwise only what is made.
+Q = $(if $(V),,@echo "  MAKE $@";)
 # What `airlock doctor` holds the clock against: the newest change of the sources, so that a build repeats.
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION))
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion
-HARDENING = -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
+HARDENING := -fstack-protector-strong -fstack-clash-protection
+# clang 14 wants a second flag, of a name that it promises to remove, before it accepts this one.
+HARDENING += $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -E -xc /dev/null >/dev/null 2>&1 && \
+	echo -ftrivial-auto-var-init=zero)
 ifeq ($(shell uname -m),x86_64)
 HARDENING += -fcf-protection
 endif
@@ -58,28 +63,28 @@ all: $(BINARIES) $(LIBAIRLOCK)
 # Programs.
 $(BUILD)/obj/program/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIE -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIE -c -o $@ $<
 
 $(BUILD)/obj/%/preload/launcher/doctor_machine.o: ALL_CFLAGS += -DAIRLOCK_BUILD_TIME=$(BUILD_TIME)
 
 $(BUILD)/bin/airlock: $(call objects,program,$(WIRE) $(SHARED) $(LAUNCHER))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^
 
 $(BUILD)/bin/airlock-hostd: $(call objects,program,$(WIRE) $(HOSTD))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -pie -pthread -o $@ $^ -lcares $(HOSTD_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -pthread -o $@ $^ -lcares $(HOSTD_LIBS)
 
 # The library: wire/ and preload/shared/ again, with the socket calls bound to libc's own functions
 # instead of to the hooks that this very library exports.
 $(BUILD)/obj/library/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 		$(if $(filter preload/library/%,$<),,-include preload/library/real_names.h) -c -o $@ $<
 
 $(LIBAIRLOCK): $(call objects,library,$(WIRE) $(SHARED) $(LIBRARY)) preload/library/libairlock.map
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=preload/library/libairlock.map \
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=preload/library/libairlock.map \
 		-Wl,-soname,libairlock.so -o $@ $(filter %.o,$^)
 
 include tests/tests.mk

@@ -21,11 +21,11 @@ UNIT_BINARIES := $(UNIT_NAMES:%=$(BUILD)/test/unit/%)
 $(BUILD)/test/unit/tested.a: $(call objects,program,$(TESTED))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(UNIT_BINARIES): $(BUILD)/test/unit/%: $(BUILD)/obj/program/tests/unit/%.o \
 		$(BUILD)/test/unit/tested.a
-	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -lcriterion $(TEST_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -lcriterion $(TEST_LIBS)
 
 unit: $(UNIT_BINARIES)
 	tests/unit/run $(UNIT_BINARIES)
@@ -41,16 +41,16 @@ FUZZ_CFLAGS = $(filter-out -ftrivial-auto-var-init=zero,$(ALL_CFLAGS)) $(FUZZ_FL
 
 $(BUILD)/obj/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
 
 $(BUILD)/test/fuzz/tested.a: $(call objects,fuzz,$(TESTED))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(FUZZ_BINARIES): $(BUILD)/test/fuzz/%: $(BUILD)/obj/fuzz/tests/fuzz/%.o \
 		$(BUILD)/test/fuzz/tested.a
-	$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS)
 
 fuzz: $(FUZZ_BINARIES)
 	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BINARIES)
@@ -61,7 +61,7 @@ BENCH_TOOLS := $(BUILD)/bench/pump $(BUILD)/bench/calls
 
 $(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/program/tests/bench/%.o $(call objects,program,$(WIRE))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -pthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -pthread
 
 bench: all $(BENCH_TOOLS)
 	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH)

@@ -345,7 +345,10 @@ static void send_timeout(void)
 	uint8_t *bytes = pattern(length);
 	ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
 	say("a part was sent: %d", sent > 0 && sent < (ssize_t)length);
-	said("send", send(fd, bytes, length, MSG_NOSIGNAL));
+	// TCP's window may have grown meanwhile.
+	while (sent > 0)
+		sent = send(fd, bytes, length, MSG_NOSIGNAL);
+	said("send at last", sent);
 }
 
 static const struct probe_case cases[] = {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs with and without Airlock."""
 import dataclasses
+import difflib
 import os
 import re
 
@@ -40,7 +41,9 @@ class Pair:
 		return self
 
 	def describe(self):
-		return "\n".join(f"{kind}: status {result.status}, {result.seconds:.2f} s\n"
+		difference = "\n".join(difflib.unified_diff(self.native.stdout.splitlines(),
+			self.airlock.stdout.splitlines(), "native", "airlock", lineterm="", n=1))
+		return f"{difference[-4000:]}\n" + "\n".join(f"{kind}: status {result.status}, {result.seconds:.2f} s\n"
 			f"--- stdout\n{result.stdout[-3000:]}\n--- stderr\n{result.stderr[-3000:]}"
 			for kind, result in (("native", self.native), ("airlock", self.airlock)))
 
