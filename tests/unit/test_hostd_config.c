@@ -168,6 +168,7 @@ static const struct refusal refusals[] = {
 	{"listen tcp:1.2.3.4:80\n", 1, 0, NULL, ""},
 	{TOP "listen unix:/a cid=2\n", 2, 8, "unix:/a", "line 1"},
 	{"listen vsock:any:1-9\nlisten vsock:3:9-12\n", 2, 8, "vsock:3:9-12", "line 1"},
+	{"listen vsock:3:9-12\nlisten vsock:any:1-9\n", 2, 8, "vsock:any:1-9", "line 1"},
 	{TOP "workers 0\n", 2, 9, "0", "expected auto"},
 	{TOP "workers 257\n", 2, 9, "257", "expected auto"},
 	{TOP "workers -1\n", 2, 9, "-1", "expected auto"},

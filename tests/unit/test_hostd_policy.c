@@ -125,6 +125,8 @@ static const struct special specials[] = {
 	{"2002::1", "6to4"},
 	{"2002:7f00:1::1", "6to4"},
 	{"2002:808:808::1", "6to4"},
+	{"1000::1", "reserved"},
+	{"1fff:ffff::1", "reserved"},
 	{"3fff::1", "documentation"},
 	{"3fff:fff:ffff::1", "documentation"},
 	{"4000::1", "reserved"},
@@ -388,7 +390,7 @@ static const struct question questions[] = {
 		false},
 	{"  allow 2002::/16\n", LITERAL, NULL, "2002:808:808::1", 80, true},
 	{"  allow 2002::/16\n", LITERAL, NULL, "2002:a9fe:a9fe::1", 80, false},
-	{"  allow 2002::/16\n  deny 8.8.0.0/16\n", LITERAL, NULL, "2002:808:808::1", 80, false},
+	{"  allow 2002::/16\n  deny 8.8.8.8\n", LITERAL, NULL, "2002:808:808::1", 80, false},
 	{"  allow 127.0.0.1\n", LITERAL, NULL, "::127.0.0.1", 80, false},
 };
 
