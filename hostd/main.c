@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hostd/admin.h"
 #include "hostd/config.h"
+#include "hostd/explain.h"
 #include "hostd/log.h"
 #include "hostd/server.h"
 #include "wire/compiler.h"
 
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_NO = 1, // the answer is no
 	EXIT_USAGE = 2,
 	EXIT_TRANSPORT = 3,
 };
@@ -40,9 +41,58 @@ static int run_check(struct config *config, const char *config_path, char **argu
 	return fflush(stdout) ? EXIT_TRANSPORT : EXIT_OK;
 }
 
+static int run_explain(struct config *config, const char *config_path, char **arguments)
+{
+	int code = explain_destination(config, arguments[0], arguments[1], stdout, stderr);
+
+	(void)config_path;
+	config_release(config);
+	return code;
+}
+
+// Asks the running daemon, at the admin socket that its configuration names.
+static int ask_daemon(struct config *config, const char *config_path, const char *command)
+{
+	char message[512];
+	int code;
+
+	if (!config->admin.transport) {
+		fprintf(stderr, "airlock-hostd: %s has no admin directive\n", config_path);
+		config_release(config);
+		return EXIT_USAGE;
+	}
+	code = admin_ask(&config->admin, command, stdout, message, sizeof(message));
+	if (code == EXIT_TRANSPORT)
+		fprintf(stderr, "airlock-hostd: %s\n", message);
+	config_release(config);
+	return code;
+}
+
+static int run_status(struct config *config, const char *config_path, char **arguments)
+{
+	(void)arguments;
+	return ask_daemon(config, config_path, "status");
+}
+
+static int run_drain(struct config *config, const char *config_path, char **arguments)
+{
+	(void)arguments;
+	return ask_daemon(config, config_path, "drain");
+}
+
+static int run_reload(struct config *config, const char *config_path, char **arguments)
+{
+	(void)arguments;
+	return ask_daemon(config, config_path, "reload");
+}
+
 static const struct subcommand subcommands[] = {
 	{"", 0, "", "run in the foreground", run_daemon},
 	{"check", 0, "check", "print what the configuration means", run_check},
+	{"explain", 2, "explain CID HOST:PORT", "which rule decides, and how", run_explain},
+	{"status", 0, "status", "ask the running daemon how it is", run_status},
+	{"drain", 0, "drain", "let the running daemon end its streams, and end", run_drain},
+	{"reload", 0, "reload", "let the running daemon read its configuration again", run_reload},
 };
 
 static void print_help(FILE *out)

@@ -296,8 +296,6 @@ static void session_close_sockets(struct session *session)
 {
 	struct linger abort = {.l_onoff = 1, .l_linger = 0};
 
-	if (session->dial)
-		dial_destroy(session);
 	if (session->destination.fd >= 0) {
 		// With a linger time of 0, close sends an RST (socket(7), tcp(7)).
 		if (session->aborts_destination)
@@ -308,11 +306,14 @@ static void session_close_sockets(struct session *session)
 	close(session->opener.fd);
 }
 
+// Comes last: the outcome may be the dial's.
 static void session_release(struct session *session)
 {
 	struct worker *worker = session->worker;
 
 	verbs_forget(session);
+	if (session->dial)
+		dial_destroy(session);
 	timers_cancel(&worker->timers, &session->timer);
 	pool_return(&worker->pool, buffer_detach(&session->up.pending));
 	pool_return(&worker->pool, buffer_detach(&session->down.pending));
