@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Asking hostd (or airlock-tls, which speaks the same protocol) a control question over a stream of its own.
+// Asking hostd (or airlock-tls, which speaks the same protocol) a control question over a stream of
+// its own.
 #ifndef AIRLOCK_PRELOAD_CONTROL_CLIENT_H
 #define AIRLOCK_PRELOAD_CONTROL_CLIENT_H
 
@@ -11,25 +12,26 @@
 #include "wire/request.h"
 
 // Fills request->id with random bytes and request->program with the program's short name. Uses
-// getrandom(2); never fails (before the kernel's pool is ready it falls back to clock and pid: ids must be unique, not secret).
+// getrandom(2); never fails (before the kernel's pool is ready it falls back to clock and pid: ids
+// must be unique, not secret).
 void control_client_identify(struct request *request);
 
-// One question, one answer: dials, sends, reads to the end. timeout_ms bounds the whole. Signal-safe: no
-// allocation, no lock. Returns 0, or -errno: -ENETUNREACH nobody listens, -ETIMEDOUT, -ECONNRESET closed without
-// an answer, -EPROTO the answer is malformed.
+// One question, one answer: dials, sends, reads to the end. timeout_ms bounds the whole.
+// Signal-safe: no allocation, no lock. Returns 0, or -errno: -ENETUNREACH nobody listens,
+// -ETIMEDOUT, -ECONNRESET closed without an answer, -EPROTO the answer is malformed.
 int control_client_ask(const struct endpoint *endpoint, const struct request *request,
 	unsigned timeout_ms, struct control_answer *answer) MUST_CHECK;
 
-// The verbs. Each identifies its own request. Returns 0 or -errno as above, and -EACCES when hostd says denied,
-// -EBUSY when it says busy, -EPROTO for any other refusal.
+// The verbs. Each identifies its own request. Returns 0 or -errno as above, and -EACCES when hostd
+// says denied, -EBUSY when it says busy, -EPROTO for any other refusal.
 int control_client_ping(const struct endpoint *endpoint, char *version, size_t size) MUST_CHECK;
 int control_client_resolve(const struct endpoint *endpoint, const char *name,
 	struct control_addresses *addresses) MUST_CHECK;
 int control_client_status(const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE],
 	bool wait, unsigned timeout_ms, struct outcome *outcome) MUST_CHECK;
 
-// Measures the gate with verb GATE. Returns 1 when writability was withheld as long as asked, 0 when the
-// stream was writable at once, -errno when hostd could not be asked.
+// Measures the gate with verb GATE. Returns 1 when writability was withheld as long as asked, 0
+// when the stream was writable at once, -errno when hostd could not be asked.
 int control_client_measure_gate(const struct endpoint *endpoint, unsigned milliseconds) MUST_CHECK;
 
 #endif

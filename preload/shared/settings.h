@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The enclave side's configuration and the decision that it makes for each connect. Read once, in the
-// library's constructor or at the launcher's start (programs such as nginx clear their environment later).
+// The enclave side's configuration and the decision that it makes for each connect. Read once, in
+// the library's constructor or at the launcher's start (programs such as nginx clear their
+// environment later).
 #ifndef AIRLOCK_PRELOAD_SETTINGS_H
 #define AIRLOCK_PRELOAD_SETTINGS_H
 
@@ -79,7 +80,8 @@ struct settings {
 	bool is_hairpin;
 	char ca[256]; // "system" or a file
 	enum settings_log_level log_level;
-	uint64_t digest; // of the text and of the overriding environment: equal settings, equal digest
+	uint64_t digest; // of the text and of the overriding environment: equal settings, equal
+			 // digest
 };
 
 // Defaults: no route, so everything that is not loopback is denied.
@@ -89,10 +91,11 @@ void settings_set_defaults(struct settings *settings);
 bool settings_parse(const char *text, size_t length, struct settings *settings,
 	struct conf_error *error) MUST_CHECK;
 
-// path, else $AIRLOCK_CONF, else the default path; then $AIRLOCK_HOSTD and $AIRLOCK_LOG. The environment
-// is ignored in a setuid program (secure_getenv). A default path that does not exist is not an
-// error (defaults), a named one is. On failure message gets one line for people.
-bool settings_load(const char *path, struct settings *settings, char *message, size_t size) MUST_CHECK;
+// path, else $AIRLOCK_CONF, else the default path; then $AIRLOCK_HOSTD and $AIRLOCK_LOG. The
+// environment is ignored in a setuid program (secure_getenv). A default path that does not exist is
+// not an error (defaults), a named one is. On failure message gets one line for people.
+bool settings_load(
+	const char *path, struct settings *settings, char *message, size_t size) MUST_CHECK;
 void settings_clear(struct settings *settings);
 
 // The first route that matches; NULL: none, which means deny. name in wire form, or NULL when the
@@ -103,7 +106,8 @@ const struct route *settings_find_route(const struct settings *settings, const c
 
 const char *settings_action_name(enum route_action action);
 
-// The words of the log directive and of AIRLOCK_LOG. The reader leaves *level alone for any other word.
+// The words of the log directive and of AIRLOCK_LOG. The reader leaves *level alone for any other
+// word.
 const char *settings_log_level_name(enum settings_log_level level);
 bool settings_read_log_level(
 	const char *text, size_t length, enum settings_log_level *level) MUST_CHECK;
