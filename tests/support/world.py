@@ -14,11 +14,15 @@ first test and before any thread exists. Inside there is nothing but `lo`, and o
 
 A SYN that is not answered gives up after TIMED_OUT_SECONDS instead of two minutes. The resolver
 configuration is replaced, so that programs run without Airlock ask the tests' own DNS server.
-Nothing that a test sends can leave: there is no device to leave by.
+Nothing that a test sends can leave: there is no device to leave by. AF_VSOCK knows no network
+namespaces, so a seccomp filter refuses such sockets to this process and to all that it starts.
 """
 import ctypes
+import errno
 import os
 import pathlib
+import socket
+import struct
 import subprocess
 import tempfile
 
@@ -35,6 +39,19 @@ TIMED_OUT_SECONDS = 3.0  # tcp_syn_retries = 1: one second, then two more
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
+AT_NUMBER, AT_ARCHITECTURE, AT_FIRST_ARGUMENT = 0, 4, 16  # struct seccomp_data, little endian
+LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h: of 32-bit words, with constants
+# (AUDIT_ARCH, socket(2)'s number there). 32-bit x86 programs could also use socketcall(2), whose
+# arguments a filter cannot see: none of the tests is such a program.
+SOCKET_CALLS = [
+	(0xC000003E, 41),  # x86_64
+	(0xC000003E, 0x40000000 + 41),  # x32 on x86_64
+	(0x40000003, 359),  # i386
+	(0xC00000B7, 198),  # aarch64
+]
 
 HOSTS = """127.0.0.1 localhost
 ::1 localhost ip6-localhost ip6-loopback
@@ -113,6 +130,31 @@ def _build_files():
 	os.chmod(directory, 0o755)
 
 
+def _vsock_filter():
+	"""The program of a filter (seccomp(2)) with which socket(AF_VSOCK, ...) fails with EACCES."""
+	program = []
+	for architecture, number in SOCKET_CALLS:
+		program += [
+			(LOAD, 0, 0, AT_ARCHITECTURE), (JUMP_IF_EQUAL, 0, 5, architecture),
+			(LOAD, 0, 0, AT_NUMBER), (JUMP_IF_EQUAL, 0, 3, number),
+			(LOAD, 0, 0, AT_FIRST_ARGUMENT), (JUMP_IF_EQUAL, 0, 1, socket.AF_VSOCK),
+			(RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.EACCES),
+		]
+	program.append((RETURN, 0, 0, SECCOMP_RET_ALLOW))
+	return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def _refuse_vsock():
+	"""For good, also in children. Whoever has CAP_SYS_ADMIN in its user namespace needs no
+	PR_SET_NO_NEW_PRIVS for this, under which setuid programs would not be such."""
+	program = _vsock_filter()
+	instructions = ctypes.create_string_buffer(program, len(program))
+	# struct sock_fprog, padded by native alignment
+	header = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
+	_call("prctl", PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER),
+		ctypes.create_string_buffer(header, len(header)))
+
+
 def enter():
 	"""Idempotent. Raises OSError or CalledProcessError when namespaces cannot be had."""
 	global _entered
@@ -123,6 +165,7 @@ def enter():
 	_call("unshare", CLONE_NEWNET | CLONE_NEWNS)
 	_build_files()
 	_build_network()
+	_refuse_vsock()
 	_entered = True
 
 
