@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -193,8 +194,8 @@ Test(hostd_outcomes, leaves_a_forgotten_waiter_alone)
 static void *work(void *data)
 {
 	struct outcomes *outcomes = data;
-	static _Atomic uint64_t base;
-	uint64_t mine = (base += 1000000);
+	static atomic_uint_fast64_t base = 1000000;
+	uint64_t mine = atomic_fetch_add(&base, 1000000);
 	int fd = eventfd(0, EFD_NONBLOCK);
 	for (uint64_t i = 0; i < ROUNDS; i++) {
 		struct id id = id_of(mine + i);

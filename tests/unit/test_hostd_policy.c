@@ -206,8 +206,8 @@ Test(hostd_policy, star_and_wide_blocks_and_names_reach_no_special_address)
 	static const char *const rules[] = {
 		"  allow *\n",
 		"  allow *\n  allow 0.0.0.0/0\n  allow ::/0\n",
-		"  allow *\n  allow 128.0.0.0/1\n  allow 0.0.0.0/1\n  allow ::/2\n  allow "
-		"c000::/2\n",
+		"  allow *\n  allow 128.0.0.0/1\n  allow 0.0.0.0/1\n  allow ::/2\n",
+		"  allow *\n  allow c000::/2\n",
 		"  allow a.example\n",
 		"  allow *.example to=0.0.0.0/0,::/0\n",
 	};
