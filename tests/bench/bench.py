@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -29,6 +30,8 @@ PEER_LIBRARIES = {
 	"proxychains4": "libproxychains.so.4",
 	"torsocks": "torsocks/libtorsocks.so",
 }
+# A relay needs two descriptors for each stream, and may not raise its hard limit everywhere.
+IDLE_STREAMS = min(10000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 300) // 2)
 
 
 def run(*command, env=None):
@@ -121,7 +124,7 @@ def bench_calls(report, environments, scale):
 
 HAPROXY = """
 global
-    maxconn 15000
+    maxconn {connections}
     nbthread {threads}
 defaults
     mode tcp
@@ -137,9 +140,10 @@ backend out
 """
 
 
-def start_haproxy(directory, port, name, options=""):
+def start_haproxy(directory, port, name, options="", connections=IDLE_STREAMS + 50):
 	config, path = directory / f"{name}.cfg", directory / f"{name}.sock"
-	config.write_text(HAPROXY.format(path=path, port=port, options=options, threads=os.cpu_count()))
+	config.write_text(HAPROXY.format(path=path, port=port, options=options, threads=os.cpu_count(),
+		connections=connections))
 	daemon = process.Daemon([process.which("haproxy"), "-db", "-f", str(config)], name=name)
 	process.wait_listening(daemon, str(path))
 	return daemon, f"unix:{path}"
@@ -205,7 +209,7 @@ def main():
 		haproxy, ways["haproxy"] = start_haproxy(directory, port, "haproxy")
 		daemons.append(haproxy)
 		splicing, ways["haproxy, splice"] = start_haproxy(directory, port, "haproxy-splice",
-			"option splice-auto")
+			"option splice-auto", 1000)  # it wants pipes as well
 		daemons.append(splicing)
 		pids = {"haproxy": haproxy.pid, "airlock-hostd": hostd.pid}
 
@@ -214,7 +218,7 @@ def main():
 		bench_calls(report, environments, scale)
 		bench_relay(report, {**ways, "no relay": "tcp"}, port, scale)
 		bench_connections(report, {**ways, "no relay": "tcp"}, port, scale)
-		bench_idle(report, ways, pids, port, int(9000 * scale) + 1000)
+		bench_idle(report, ways, pids, port, int(IDLE_STREAMS * scale))
 		report.write()
 	finally:
 		for daemon in reversed(daemons):
