@@ -214,7 +214,8 @@ static int find(const char *node, const char *service, const struct addrinfo *hi
 		node = converted;
 	}
 	if (error == 0)
-		error = status_to_error(lookup_name(node, template_port(template), &answer));
+		error = status_to_error(
+			lookup_name(node, hints->ai_family, template_port(template), &answer));
 	return error == 0 ? build(&answer, hints, template, result) : error;
 }
 

@@ -155,7 +155,7 @@ static bool find(const char *name, int family, struct lookup_answer *answer,
 
 	if (!is_ours(name, family))
 		return false;
-	enum lookup_status status = lookup_name(name, 0, answer);
+	enum lookup_status status = lookup_name(name, family, 0, answer);
 	if (status == LOOKUP_LEAVE_TO_LIBC)
 		return false;
 	*h_error = status_to_h_error(name, status);

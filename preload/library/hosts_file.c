@@ -21,23 +21,10 @@ static void free_text(char **text)
 	free(*text);
 }
 
-static bool has_alias(const struct lookup_answer *answer, const char *name)
-{
-	const char *alias = answer->aliases;
-
-	for (size_t i = 0; i < answer->alias_count; i++, alias += strlen(alias) + 1) {
-		if (strcasecmp(alias, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void add_alias(struct lookup_answer *answer, const char *name)
 {
 	size_t size = strlen(name) + 1;
 
-	if (strcasecmp(answer->name, name) == 0 || has_alias(answer, name))
-		return;
 	if (answer->alias_count == LOOKUP_MAX_ALIASES ||
 		size > sizeof(answer->aliases) - answer->alias_bytes)
 		return;
@@ -63,17 +50,21 @@ static bool has_name(char *names, const char *name, char *words[static LOOKUP_MA
 	return found;
 }
 
-static void add_line(struct lookup_answer *answer, const struct address *address, char **words)
+// The first line gives the official name. Another one on a later line is an alias, after that
+// line's own.
+static void add_names(struct lookup_answer *answer, char **words)
 {
-	if (answer->count < LOOKUP_MAX_ADDRESSES)
-		answer->addresses[answer->count++] = *address;
-	if (answer->name[0] == '\0' && strlen(words[0]) < sizeof(answer->name))
+	bool is_first = answer->name[0] == '\0';
+
+	if (is_first && strlen(words[0]) < sizeof(answer->name))
 		strcpy(answer->name, words[0]);
-	for (; *words; words++)
-		add_alias(answer, *words);
+	for (char **alias = words + 1; *alias; alias++)
+		add_alias(answer, *alias);
+	if (!is_first && strcasecmp(words[0], answer->name) != 0)
+		add_alias(answer, words[0]);
 }
 
-static void read_line(char *line, const char *name, struct lookup_answer *answer)
+static void read_line(char *line, const char *name, int family, struct lookup_answer *answer)
 {
 	char *words[LOOKUP_MAX_ALIASES + 1];
 	struct address address;
@@ -83,11 +74,15 @@ static void read_line(char *line, const char *name, struct lookup_answer *answer
 	size_t length = strcspn(line, SEPARATORS);
 	if (!address_parse(line, length, &address, NULL))
 		return;
-	if (has_name(line + length, name, words))
-		add_line(answer, &address, words);
+	if (!has_name(line + length, name, words))
+		return;
+	if (answer->count < LOOKUP_MAX_ADDRESSES)
+		answer->addresses[answer->count++] = address;
+	if (lookup_hosts_address(&address, family))
+		add_names(answer, words);
 }
 
-bool hosts_file_find(const char *path, const char *name, struct lookup_answer *answer)
+bool hosts_file_find(const char *path, const char *name, int family, struct lookup_answer *answer)
 {
 	FILE *file __attribute__((cleanup(close_file))) = fopen(path, "rce");
 	char *line __attribute__((cleanup(free_text))) = NULL;
@@ -96,6 +91,6 @@ bool hosts_file_find(const char *path, const char *name, struct lookup_answer *a
 	if (!file)
 		return false;
 	while (getline(&line, &size, file) >= 0)
-		read_line(line, name, answer);
+		read_line(line, name, family, answer);
 	return answer->count > 0;
 }

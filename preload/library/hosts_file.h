@@ -10,8 +10,10 @@
 
 #define HOSTS_FILE_PATH "/etc/hosts"
 
-// Fills name, aliases and addresses from every line of the file at path that has the name (compared
-// without regard to case), in the file's order. Returns false when there is none, or no file.
-bool hosts_file_find(const char *path, const char *name, struct lookup_answer *answer) MUST_CHECK;
+// Fills the addresses from every line of the file at path that has the name (compared without
+// regard to case), in the file's order, and name and aliases from those of these lines that serve
+// the family. Returns false when no line has the name. Expects an empty answer.
+bool hosts_file_find(
+	const char *path, const char *name, int family, struct lookup_answer *answer) MUST_CHECK;
 
 #endif

@@ -7,10 +7,11 @@
 //                                                    says EACCES else  -> hostd (RESOLVE), unless
 //                                                    its last answer still holds
 //
-// In pool mode hostd's answer is reduced to which families exist, which is kept in the name's slot
-// for the answer's TTL; in resolve mode its addresses are passed on. A name that hostd denies also
-// gets a pool address: the program then reads "Permission denied" from connect() and not that the
-// name does not exist, which would be untrue.
+// A name that /etc/hosts has is not asked for elsewhere, not even when it lacks the wanted family
+// there. In pool mode hostd's answer is reduced to which families exist, which is kept in the
+// name's slot for the answer's TTL; in resolve mode its addresses are passed on. A name that hostd
+// denies also gets a pool address: the program then reads "Permission denied" from connect() and
+// not that the name does not exist, which would be untrue.
 #include "preload/library/lookup.h"
 
 #include <errno.h>
@@ -27,6 +28,9 @@
 
 #define TTL_MIN 1   // seconds
 #define TTL_MAX 300 // families change rarely, but programs run long
+
+static const struct address loopback6 = {ADDRESS_IPV6, {[15] = 1}};
+static const struct address loopback4 = {ADDRESS_IPV4, {127, 0, 0, 1}};
 
 enum decision {
 	DECIDE_DENY,
@@ -87,8 +91,6 @@ static void add_address(struct lookup_answer *answer, const struct address *addr
 // RFC 6761, 6.3: localhost and all below it are loopback, and are never asked for anywhere.
 static bool find_localhost(struct lookup_answer *answer)
 {
-	static const struct address loopback6 = {ADDRESS_IPV6, {[15] = 1}};
-	static const struct address loopback4 = {ADDRESS_IPV4, {127, 0, 0, 1}};
 	static const char suffix[] = ".localhost";
 	size_t length = strlen(answer->name);
 
@@ -102,11 +104,18 @@ static bool find_localhost(struct lookup_answer *answer)
 	return true;
 }
 
-static bool find_in_hosts_file(const char *name, struct lookup_answer *answer)
+// A name that the file has only for the other family still has an official name: it is needed for
+// mapped addresses.
+static bool find_in_hosts_file(const char *name, int family, struct lookup_answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	answer->source = LOOKUP_FROM_HOSTS_FILE;
-	return hosts_file_find(HOSTS_FILE_PATH, name, answer);
+	if (!hosts_file_find(HOSTS_FILE_PATH, name, family, answer))
+		return false;
+	if (answer->name[0] != '\0')
+		return true;
+	answer->count = 0;
+	return hosts_file_find(HOSTS_FILE_PATH, name, AF_UNSPEC, answer);
 }
 
 // --- answers that hostd decides
@@ -234,12 +243,13 @@ static enum lookup_status deny(const char *name, struct lookup_answer *answer)
 	return answer_from_pool(name, &unknown, answer);
 }
 
-enum lookup_status lookup_name(const char *text, uint16_t port, struct lookup_answer *answer)
+enum lookup_status lookup_name(
+	const char *text, int family, uint16_t port, struct lookup_answer *answer)
 {
 	size_t length = strlen(text);
 	char name[NAME_SIZE];
 
-	if (find_in_hosts_file(text, answer))
+	if (find_in_hosts_file(text, family, answer))
 		return LOOKUP_FOUND;
 	if (!name_from_text(text, length, name, NULL))
 		return LOOKUP_NO_SUCH_NAME;
@@ -259,21 +269,20 @@ enum lookup_status lookup_name(const char *text, uint16_t port, struct lookup_an
 
 // --- reading answers
 
-// libc's "files" service reads ::1 as 127.0.0.1, and mapped addresses as what they map, when IPv4
-// is asked for: a hosts file with IPv6 lines alone still serves IPv4 programs.
-static struct address hosts_address_as_ipv4(const struct address *address)
-{
-	static const struct address loopback6 = {ADDRESS_IPV6, {[15] = 1}};
-	static const struct address loopback4 = {ADDRESS_IPV4, {127, 0, 0, 1}};
-
-	return address_is_equal(address, &loopback6) ? loopback4 : address_unmap(address);
-}
-
 static bool is_selected(const struct address *address, int family)
 {
 	if (family == AF_UNSPEC)
 		return true;
 	return address->family == (family == AF_INET ? ADDRESS_IPV4 : ADDRESS_IPV6);
+}
+
+bool lookup_hosts_address(struct address *address, int family)
+{
+	if (family == AF_INET && address_is_equal(address, &loopback6))
+		*address = loopback4;
+	else if (family == AF_INET)
+		*address = address_unmap(address);
+	return is_selected(address, family);
 }
 
 size_t lookup_select(const struct lookup_answer *answer, int family,
@@ -286,9 +295,10 @@ size_t lookup_select(const struct lookup_answer *answer, int family,
 	for (size_t i = 0; i < answer->count; i++) {
 		struct address address = answer->addresses[i];
 
-		if (answer->source == LOOKUP_FROM_HOSTS_FILE && family == AF_INET)
-			address = hosts_address_as_ipv4(&address);
-		if (is_selected(&address, family))
+		bool is_wanted = answer->source == LOOKUP_FROM_HOSTS_FILE
+					 ? lookup_hosts_address(&address, family)
+					 : is_selected(&address, family);
+		if (is_wanted)
 			selected[count++] = address;
 	}
 	return count;

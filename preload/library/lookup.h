@@ -44,16 +44,22 @@ struct lookup_answer {
 };
 
 // Looks a name up: /etc/hosts, localhost (RFC 6761, 6.3), then the routes and hostd. text is not an
-// address; port is what the program will connect to, 0 when it is not known. Never asks DNS. May
-// block while hostd resolves; not to be called in a signal handler. *answer is valid only with
-// LOOKUP_FOUND.
+// address; family (AF_UNSPEC, AF_INET, AF_INET6) decides whose aliases of a hosts file are meant,
+// the answer has the addresses of both; port is what the program will connect to, 0 when it is not
+// known. Never asks DNS. May block while hostd resolves; not to be called in a signal handler.
+// *answer is valid only with LOOKUP_FOUND.
 enum lookup_status lookup_name(
-	const char *text, uint16_t port, struct lookup_answer *answer) MUST_CHECK;
+	const char *text, int family, uint16_t port, struct lookup_answer *answer) MUST_CHECK;
 
 // The answer's addresses for AF_UNSPEC, AF_INET or AF_INET6, as libc selects them. Returns how
 // many; 0: the name exists, but not in this family.
 size_t lookup_select(const struct lookup_answer *answer, int family,
 	struct address selected[static LOOKUP_MAX_ADDRESSES]);
+
+// Turns an address of a hosts file into what libc reads there for a family: ::1 is 127.0.0.1, and a
+// mapped address what it maps, when IPv4 is asked for. Returns false when the line does not serve
+// the family.
+bool lookup_hosts_address(struct address *address, int family) MUST_CHECK;
 
 // Lookups are not cancellation points (pthreads(7) allows both): a cancelled thread would leave its
 // descriptors open. The pair is for LOOKUP_UNCANCELLED's use.
