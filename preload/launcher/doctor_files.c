@@ -87,7 +87,7 @@ void doctor_check_command(struct doctor *doctor)
 		return;
 	result = inspect_command(doctor->command, &inspection);
 	if (result < 0)
-		doctor_report(doctor, FINDING_FAIL, "%s: %s", doctor->command, strerror(-result));
+		doctor_report(doctor, FINDING_FAIL, "%s: %s", inspection.path, strerror(-result));
 	else if (result > 0)
 		doctor_report(doctor, FINDING_FAIL, "%s %s", inspection.path, inspection.reason);
 	else

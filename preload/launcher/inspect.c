@@ -196,7 +196,7 @@ static int follow(struct inspection *inspection, struct executable *executable)
 	return find_command(program, inspection->path) == 0 ? 0 : 2;
 }
 
-// Looks at one file. Returns 0 to go on with inspection->path, 1 refused, 2 at the end.
+// Looks at one file. Returns 0 to go on with inspection->path, 1 refused, 2 at the end, or -ENOENT.
 static int inspect_step(struct inspection *inspection)
 {
 	struct executable executable;
@@ -210,6 +210,8 @@ static int inspect_step(struct inspection *inspection)
 			problem.reason);
 		return 1;
 	}
+	if (error == -ENOENT)
+		return error; // an interpreter; the kernel would say the same
 	if (error)
 		return refuse(inspection, "cannot be read, so that nothing is known about it");
 	if (executable.kind != EXECUTABLE_ELF)
@@ -224,11 +226,13 @@ int inspect_command(const char *command, struct inspection *inspection)
 
 	inspection->reason[0] = '\0';
 	result = find_command(command, inspection->path);
-	if (result < 0)
+	if (result < 0) {
+		snprintf(inspection->path, sizeof(inspection->path), "%s", command);
 		return result;
+	}
 	for (int step = 0; step < MAX_STEPS && result == 0; step++)
 		result = inspect_step(inspection);
 	if (result == 0)
 		return refuse(inspection, "leads to too many interpreters");
-	return result == 1;
+	return result < 0 ? result : result == 1;
 }

@@ -14,7 +14,8 @@ struct inspection {
 };
 
 // Returns 0 when the command can be preloaded, 1 when it cannot (inspection says why), -ENOENT when
-// it is not found, -EACCES when it may not be executed, or another -errno.
+// it, or an interpreter that it leads to, is not found (inspection->path is which), -EACCES when it
+// may not be executed, or another -errno.
 int inspect_command(const char *command, struct inspection *inspection) MUST_CHECK;
 
 #endif

@@ -31,7 +31,7 @@ static int check_command(const char *command, bool allow_unhooked)
 	int result = inspect_command(command, &inspection);
 
 	if (result < 0) {
-		message_print("%s: %s", command, strerror(-result));
+		message_print("%s: %s", inspection.path, strerror(-result));
 		return result == -ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
 	}
 	if (result == 0 || allow_unhooked)

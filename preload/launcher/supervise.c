@@ -60,14 +60,17 @@ static _Noreturn void execute(const struct supervision *supervision, char *const
 	_exit(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
 }
 
-// What a terminal sends goes to its whole foreground group, so the program has it already. SIGHUP
-// is not among these: a hangup reaches the session's leader alone, which may be us.
-static bool is_from_terminal(const siginfo_t *signal)
+// What a terminal sends goes to its whole foreground group, so the program has it already, unless
+// it has left our group (timeout(1) does). SIGHUP is not among these: a hangup reaches the
+// session's leader alone, which may be us.
+static bool is_from_terminal(const struct supervision *supervision, const siginfo_t *signal)
 {
 	int number = signal->si_signo;
+	bool is_terminals =
+		number == SIGINT || number == SIGQUIT || number == SIGTSTP || number == SIGWINCH;
 
-	return signal->si_code == SI_KERNEL &&
-	       (number == SIGINT || number == SIGQUIT || number == SIGTSTP || number == SIGWINCH);
+	return signal->si_code == SI_KERNEL && is_terminals &&
+	       getpgid(supervision->program) == getpgrp();
 }
 
 // A program that stops its own group (as editors do on Ctrl-Z) has seen that signal too.
@@ -79,7 +82,7 @@ static bool is_programs_own(const struct supervision *supervision, const siginfo
 
 static void forward(const struct supervision *supervision, const siginfo_t *signal)
 {
-	if (!is_from_terminal(signal) && !is_programs_own(supervision, signal))
+	if (!is_from_terminal(supervision, signal) && !is_programs_own(supervision, signal))
 		kill(supervision->program, signal->si_signo);
 }
 

@@ -187,3 +187,5 @@ def test_a_command_is_looked_up_in_path_as_execvp_does(airlock, quiet, probe, di
 	path = f"{first}:{second}:{os.environ['PATH']}"
 	result = airlock.run(["tool"], enclave=False, config=quiet, env={"PATH": path})
 	assert result.status == 1 and f"{second}/tool is statically linked" in result.stderr, result
+	(second / "tool").chmod(0o644)
+	assert airlock.run(["tool"], enclave=False, config=quiet, env={"PATH": path}).status == 126
