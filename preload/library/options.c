@@ -36,6 +36,21 @@ static int set_on_tcp(
 	return result;
 }
 
+// The oracle is not connected, and what it accepted is for unconnected sockets alone: EINVAL on
+// others (do_tcp_setsockopt, do_ipv6_setsockopt).
+static bool needs_unconnected(int level, int name, const void *value, socklen_t length)
+{
+	int number = 0;
+
+	if (level == IPPROTO_IPV6)
+		return name == IPV6_V6ONLY;
+	if (level != IPPROTO_TCP)
+		return false;
+	memcpy(&number, value, length < sizeof(number) ? length : sizeof(number));
+	return name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT ||
+	       (name == TCP_WINDOW_CLAMP && number == 0);
+}
+
 static int set_option(int fd, struct socket_entry *entry, int level, int name, const void *value,
 	socklen_t length)
 {
@@ -48,6 +63,8 @@ static int set_option(int fd, struct socket_entry *entry, int level, int name, c
 	result = set_on_tcp(entry, level, name, value, length);
 	if (result < 0)
 		return result;
+	if (needs_unconnected(level, name, value, length))
+		return -EINVAL;
 	options_record(&one, level, name, value, length);
 	options_apply_to_stream(fd, &one);
 	options_load(entry, &records);
