@@ -200,6 +200,7 @@ void connect_grant(struct session *session)
 	int error;
 
 	// Decided before the gate opens: the opener may ask STATUS the moment it is woken.
+	recent_add(worker->shared->recent, session->cid, session->id);
 	outcomes_store(worker->shared->outcomes, session->cid, session->id, &granted, worker->now);
 	error = stream_open_gate(session->opener.fd, session->transport);
 	if (error) {

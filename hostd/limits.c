@@ -72,6 +72,22 @@ struct limit *limits_find(struct limits *limits, const char *enclave_name)
 	return limit;
 }
 
+void limits_print(struct limits *limits, FILE *out)
+{
+	struct limit *limit;
+	struct limit *next;
+
+	pthread_mutex_lock(&limits->lock);
+	HASH_ITER(hh, limits->by_name, limit, next)
+	{
+		pthread_mutex_lock(&limit->lock);
+		fprintf(out, "enclave %s connections %u streams %u\n", limit->name,
+			limit->connections, limit->streams);
+		pthread_mutex_unlock(&limit->lock);
+	}
+	pthread_mutex_unlock(&limits->lock);
+}
+
 bool limit_enter_stream(struct limit *limit, const struct enclave *enclave)
 {
 	uint64_t most = 2 * (uint64_t)enclave->max_connections + LIMITS_SPARE_STREAMS;

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "hostd/config.h"
 #include "wire/compiler.h"
@@ -40,5 +41,8 @@ enum limit_verdict {
 enum limit_verdict limit_enter_connection(
 	struct limit *limit, const struct enclave *enclave, uint64_t now_ms) MUST_CHECK;
 void limit_leave_connection(struct limit *limit);
+
+// Writes a line for each enclave that has opened a stream: "enclave NAME connections N streams N".
+void limits_print(struct limits *limits, FILE *out);
 
 #endif

@@ -9,16 +9,15 @@
 //
 // How an end is passed on:
 //
-//	end of file on one side     shutdown(SHUT_WR) on the other, once what is pending is sent
-//	destination failed or RST   what it sent before is delivered, for at most RELAY_LAST_WORDS;
-// then 	                            the outcome is stored and the stream closed without a
-// shutdown, which 	                            tells the opener's side that it was no orderly
-// end 	opener closed with bytes    (ECONNRESET, stand-in only) RST towards the destination
-// unread 	opener takes no more bytes  (EPIPE) the destination gets what is still on its way
-// up, then is closed: 	                            with an RST when nothing would be lost by it, as
-// the kernel answers 	                            bytes to a closed socket 	opener closed after
-// its last byte the destination is closed as
-// the kernel would: 	                            an answer meets an RST
+// - End of file on one side: shutdown(SHUT_WR) on the other, once what is pending is sent.
+// - The destination failed: what it sent before is delivered, for at most RELAY_LAST_WORDS; then
+//   the outcome is stored and the stream closed without a shutdown, which tells the opener's side
+//   that it was no orderly end.
+// - The opener closed with bytes unread (ECONNRESET, stand-in only): an RST to the destination.
+// - The opener takes no more bytes (EPIPE): the destination gets what is still on its way up and is
+//   then closed, with an RST when nothing would be lost by it.
+// - The opener closed altogether: after its last byte the destination is closed. What comes from
+//   there later meets an RST, as it does when a program closes a TCP socket.
 //
 // No socket is registered again in the steady state. EPOLLOUT on the stream is asked for when the
 // stream is full for the first time, because a unix socket reports it at each read of its peer.

@@ -165,6 +165,7 @@ static bool answer_status(void *context, FILE *out)
 		(uintmax_t)atomic_load(&statistics->streams_accepted));
 	fprintf(out, "bytes up %ju\n", (uintmax_t)atomic_load(&statistics->bytes_up));
 	fprintf(out, "bytes down %ju\n", (uintmax_t)atomic_load(&statistics->bytes_down));
+	limits_print(server->shared.limits, out);
 	return true;
 }
 
@@ -239,7 +240,8 @@ static bool server_create(struct server *server, struct config *config, char *me
 	shared->statistics = &server->statistics;
 	shared->outcomes = outcomes_create();
 	shared->limits = limits_create();
-	if (!shared->outcomes || !shared->limits) {
+	shared->recent = recent_create();
+	if (!shared->outcomes || !shared->limits || !shared->recent) {
 		snprintf(message, size, "out of memory");
 		return false;
 	}
@@ -261,6 +263,7 @@ static void server_destroy(struct server *server)
 	server_publish(server, NULL, NULL);
 	for (unsigned at = 0; at < server->worker_count; at++)
 		worker_join(server->workers[at]);
+	recent_destroy(shared->recent);
 	if (shared->limits)
 		limits_destroy(shared->limits);
 	if (shared->outcomes)

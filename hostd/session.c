@@ -46,7 +46,7 @@
 #include "hostd/worker.h"
 
 #define SESSION_OPENER_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLPRI)
-#define SESSION_TIMERS        2 // that a session may have armed: its deadline and its dial's next attempt
+#define SESSION_TIMERS        2 // armed at a time: its deadline and its next attempt
 
 struct session_phase {
 	const char *name;

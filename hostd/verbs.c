@@ -18,6 +18,8 @@
 #define VERBS_MAX_GATES     64 // GATE requests held by a worker at a time; more are answered "busy"
 #define VERBS_LINGER        2000 // ms
 #define VERBS_UPSTREAM_TTL  60   // seconds, for names that only the upstream proxy resolves
+#define VERBS_STATUS_GRACE  100  // ms that a STATUS waits for a request that has not come yet
+#define VERBS_STATUS_RETRY  5    // ms between two looks for it
 #define VERBS_STATUS_MARGIN 1000 // ms that a STATUS may wait longer than a dial
 
 // Consumes the request, ends our side, waits for the opener's end.
@@ -132,28 +134,59 @@ static void outcome_set_open(struct outcome *outcome)
 	outcome_set(outcome, OUTCOME_STAGE_OPEN, OUTCOME_NONE, "%s", "");
 }
 
-// What STATUS answers now. Returns false while the dial is pending.
-static bool verbs_look_up_outcome(struct session *session, struct outcome *outcome)
+// What the table of outcomes says about the id that is asked for; *outcome is what to answer if
+// it has to be now.
+static enum outcomes_answer verbs_find_outcome(struct session *session, struct outcome *outcome)
+{
+	struct worker *worker = session->worker;
+	enum outcomes_answer found = outcomes_find(
+		worker->shared->outcomes, session->cid, session->awaited_id, worker->now, outcome);
+
+	if (found == OUTCOMES_PENDING)
+		outcome_set_pending(outcome);
+	if (found == OUTCOMES_UNKNOWN)
+		outcome_set_open(outcome);
+	return found;
+}
+
+// The dial is pending: its decision comes to verbs_answer_waiters.
+static void verbs_await_decision(struct session *session)
 {
 	struct worker *worker = session->worker;
 
-	switch (outcomes_find(worker->shared->outcomes, session->cid, session->awaited_id,
-		worker->now, outcome)) {
-	case OUTCOMES_DECIDED:
-		return true;
-	case OUTCOMES_PENDING:
-		outcome_set_pending(outcome);
-		return false;
-	case OUTCOMES_UNKNOWN:
-		break;
-	}
-	outcome_set_open(outcome);
-	return true;
+	session_set_deadline(session, session->config->dial_timeout + VERBS_STATUS_MARGIN);
+	DL_APPEND2(worker->waiters, session, previous_waiter, next_waiter);
+	// False: it was decided between the two calls, and this turn's timers answer.
+	if (!outcomes_wait(
+		    worker->shared->outcomes, session->cid, session->awaited_id, worker->decision))
+		session_set_deadline(session, 0);
+}
+
+// Whether an unknown id can still be that of a request on its way.
+static bool verbs_may_come(const struct session *session)
+{
+	struct worker *worker = session->worker;
+
+	return worker->now - session->active_at < VERBS_STATUS_GRACE &&
+	       !recent_has(worker->shared->recent, session->cid, session->awaited_id);
+}
+
+// Answers, or waits for what there is to wait for.
+static void verbs_pursue_status(struct session *session)
+{
+	struct outcome outcome;
+	enum outcomes_answer found = verbs_find_outcome(session, &outcome);
+
+	if (found == OUTCOMES_PENDING)
+		verbs_await_decision(session);
+	else if (found == OUTCOMES_UNKNOWN && verbs_may_come(session))
+		session_set_deadline(session, VERBS_STATUS_RETRY);
+	else
+		verbs_answer_outcome(session, &outcome);
 }
 
 static void verbs_status(struct session *session, const struct request *request)
 {
-	struct worker *worker = session->worker;
 	struct outcome outcome;
 	bool wait;
 
@@ -161,26 +194,31 @@ static void verbs_status(struct session *session, const struct request *request)
 		verbs_answer_status(session, CONTROL_MALFORMED);
 		return;
 	}
-	if (verbs_look_up_outcome(session, &outcome) || !wait) {
+	if (!wait) {
+		(void)verbs_find_outcome(session, &outcome);
 		verbs_answer_outcome(session, &outcome);
 		return;
 	}
+	session->active_at = session->worker->now;
 	session_set_state(session, SESSION_STATUS);
-	session_set_deadline(session, session->config->dial_timeout + VERBS_STATUS_MARGIN);
-	DL_APPEND2(worker->waiters, session, previous_waiter, next_waiter);
-	// False: it was decided between the two calls.
-	if (!outcomes_wait(
-		    worker->shared->outcomes, session->cid, session->awaited_id, worker->decision))
-		verbs_on_status_deadline(session);
+	verbs_pursue_status(session);
+}
+
+static void verbs_answer_waiter(struct session *session)
+{
+	struct outcome outcome;
+
+	verbs_forget(session);
+	(void)verbs_find_outcome(session, &outcome);
+	verbs_answer_outcome(session, &outcome);
 }
 
 void verbs_on_status_deadline(struct session *session)
 {
-	struct outcome outcome;
-
-	(void)verbs_look_up_outcome(session, &outcome);
-	verbs_forget(session);
-	verbs_answer_outcome(session, &outcome);
+	if (session->previous_waiter)
+		verbs_answer_waiter(session);
+	else
+		verbs_pursue_status(session);
 }
 
 void verbs_answer_waiters(struct worker *worker)
@@ -191,8 +229,8 @@ void verbs_answer_waiters(struct worker *worker)
 
 	DL_FOREACH_SAFE2(worker->waiters, session, next, next_waiter)
 	{
-		if (verbs_look_up_outcome(session, &outcome))
-			verbs_on_status_deadline(session);
+		if (verbs_find_outcome(session, &outcome) != OUTCOMES_PENDING)
+			verbs_answer_waiter(session);
 	}
 }
 

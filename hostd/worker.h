@@ -16,6 +16,7 @@
 #include "hostd/listener.h"
 #include "hostd/outcomes.h"
 #include "hostd/pool.h"
+#include "hostd/recent.h"
 #include "hostd/resolver.h"
 #include "hostd/session_table.h"
 #include "hostd/statistics.h"
@@ -27,6 +28,7 @@
 struct shared {
 	struct outcomes *outcomes;
 	struct limits *limits;
+	struct recent *recent;
 	struct statistics *statistics;
 	pthread_mutex_t lock;
 	struct config *config;          // the newest; under lock
