@@ -86,8 +86,24 @@ static void print_blocks(
 	}
 }
 
+// The allow rules for the name that say what it may resolve into.
+static void print_name_blocks(
+	const struct enclave *enclave, const struct destination *destination, FILE *out)
+{
+	for (size_t i = 0; i < enclave->rule_count; i++) {
+		const struct rule *rule = &enclave->rules[i];
+		if (rule->action != RULE_ALLOW || !rule->to_count ||
+			!pattern_matches_name(&rule->pattern, destination->name, destination->port))
+			continue;
+		fputs("  ", out);
+		print_pattern(rule, out);
+		print_to(rule, out);
+		fputc('\n', out);
+	}
+}
+
 static void print_after_resolution(
-	const struct enclave *enclave, const struct rule *rule, uint16_t port, FILE *out)
+	const struct enclave *enclave, const struct destination *destination, FILE *out)
 {
 	if (enclave->upstream.kind != UPSTREAM_DIRECT) {
 		fprintf(out,
@@ -98,17 +114,13 @@ static void print_after_resolution(
 	fputs("each address that the name resolves to is checked again\n"
 	      "denied there:\n",
 		out);
-	print_blocks(enclave, RULE_DENY, port, out);
-	fputs("  special addresses (private, loopback, link-local...) that no rule names\n"
+	print_blocks(enclave, RULE_DENY, destination->port, out);
+	fputs("  special addresses (private, loopback, link-local...) that nothing below names\n"
 	      "allowed there:\n"
 	      "  every public address\n",
 		out);
-	if (rule->to_count) {
-		fprintf(out, "  line %u:", rule->line);
-		print_to(rule, out);
-		fputc('\n', out);
-	}
-	print_blocks(enclave, RULE_ALLOW, port, out);
+	print_name_blocks(enclave, destination, out);
+	print_blocks(enclave, RULE_ALLOW, destination->port, out);
 }
 
 static void ask_policy(const struct enclave *enclave, const struct destination *destination,
@@ -153,6 +165,6 @@ int explain_destination(const struct config *config, const char *cid, const char
 	ask_policy(enclave, &parsed, &decision);
 	print_decision(&decision, decision.is_allowed ? "allowed" : "denied", out);
 	if (decision.is_allowed && parsed.name[0] != '\0')
-		print_after_resolution(enclave, decision.rule, parsed.port, out);
+		print_after_resolution(enclave, &parsed, out);
 	return decision.is_allowed ? ALLOWED : DENIED;
 }

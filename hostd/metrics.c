@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CONNECTIONS   64
-#define MAX_PER_ADDRESS   32
+#define MAX_CONNECTIONS   64    // more wait in the backlog
 #define CONNECTION_TIME   5u    // seconds without progress
 #define CONNECTION_MEMORY 32768 // bytes: a longer request head is refused
 
@@ -194,7 +193,6 @@ static struct MHD_Daemon *start_daemon(
 	struct MHD_Daemon *daemon = MHD_start_daemon(flags, port, NULL, NULL, answer, metrics,
 		MHD_OPTION_EXTERNAL_LOGGER, swallow_message, NULL, MHD_OPTION_SOCK_ADDR,
 		(struct sockaddr *)&storage, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MAX_PER_ADDRESS,
 		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIME, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 	int error = errno;

@@ -4,7 +4,7 @@
 //
 // A special address (hostd/address_class.h) is out of reach of `*` and of every name, unless
 //   - an allow rule for a block names it, with the port, or
-//   - it is the answer to a name whose own rule lists it in to=.
+//   - it is the answer to a name, and an allow rule for that name and port lists it in to=.
 // A block names a special address only if it is no wider than the registry's block around that
 // address: 10.0.0.0/8 names private addresses, 0.0.0.0/0 does not, and the metadata service is
 // named by its own address alone. An address that embeds an IPv4 address (NAT64, 6to4...) is
@@ -19,10 +19,11 @@
 #include "wire/name.h"
 #include "wire/pattern.h"
 
-// What a special address is held against: the rules' blocks, and the to= list of a name's rule.
+// What a special address is held against: the rules for blocks, and the to= lists of a name's
+// rules.
 struct question {
 	const struct enclave *enclave;
-	const struct rule *name_rule; // NULL for a literal
+	const char *name; // NULL for a literal
 	uint16_t port;
 };
 
@@ -89,20 +90,31 @@ static bool block_names(const struct address_block *block, const struct address 
 	       address_block_contains(block, address);
 }
 
-// The rule that names a special address, or NULL.
+static bool rule_names(const struct rule *rule, const struct question *question,
+	const struct address *address, const struct address_class *class)
+{
+	const struct pattern *pattern = &rule->pattern;
+	if (rule->action != RULE_ALLOW)
+		return false;
+	if (pattern->kind == PATTERN_BLOCK)
+		return block_names(&pattern->block, address, class) &&
+		       pattern_matches_port(pattern, question->port);
+	if (!question->name || !pattern_matches_name(pattern, question->name, question->port))
+		return false;
+	for (size_t i = 0; i < rule->to_count; i++) {
+		if (block_names(&rule->to[i], address, class))
+			return true;
+	}
+	return false;
+}
+
+// The first rule that names a special address, or NULL.
 static const struct rule *find_naming_rule(const struct question *question,
 	const struct address *address, const struct address_class *class)
 {
-	const struct rule *name_rule = question->name_rule;
-	for (size_t i = 0; name_rule && i < name_rule->to_count; i++) {
-		if (block_names(&name_rule->to[i], address, class))
-			return name_rule;
-	}
 	for (size_t i = 0; i < question->enclave->rule_count; i++) {
 		const struct rule *rule = &question->enclave->rules[i];
-		if (rule->action == RULE_ALLOW && rule->pattern.kind == PATTERN_BLOCK &&
-			block_names(&rule->pattern.block, address, class) &&
-			pattern_matches_port(&rule->pattern, question->port))
+		if (rule_names(rule, question, address, class))
 			return rule;
 	}
 	return NULL;
@@ -190,7 +202,7 @@ void policy_check_resolved(const struct enclave *enclave, const struct rule *nam
 	}
 	const struct address_class *class = address_class_find(&plain);
 	if (class) {
-		const struct question question = {enclave, name_rule, port};
+		const struct question question = {enclave, name, port};
 		check_special(&question, &plain, class, decision);
 		return;
 	}

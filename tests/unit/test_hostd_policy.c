@@ -356,13 +356,19 @@ static const struct question questions[] = {
 	{"  allow 10.0.0.0/8\n  deny 10.9.0.0/16\n", LITERAL, NULL, "10.8.1.1", 80, true},
 	{"  allow *\n  deny a.example\n", LITERAL, NULL, "8.8.8.8", 80, true},
 
-	// the first allow rule that matches a name decides what it may resolve into
+	// every allow rule for the name and the port says what it may resolve into
 	{"  allow *\n  allow a.example to=10.0.0.0/8\n", RESOLVED, "a.example", "10.0.0.1", 80,
+		true},
+	{"  allow *\n  allow a.example to=10.0.0.0/8\n", RESOLVED, "b.example", "10.0.0.1", 80,
 		false},
 	{"  allow a.example to=10.0.0.0/8\n  allow *\n", RESOLVED, "a.example", "10.0.0.1", 80,
 		true},
-	{"  allow a.example:80 to=10.0.0.0/8\n  allow *\n", RESOLVED, "a.example", "10.0.0.1", 81,
+	{"  allow *\n  allow a.example:80 to=10.0.0.0/8\n", RESOLVED, "a.example", "10.0.0.1", 81,
 		false},
+	{"  allow a.example to=10.0.0.0/8\n  allow *.example to=fd00::/8\n", RESOLVED, "a.example",
+		"fd00::1", 80, true},
+	{"  allow a.example to=10.0.0.0/8\n  allow *.example to=fd00::/8\n", RESOLVED, "b.example",
+		"10.0.0.1", 80, false},
 
 	// a block names what is no wider than the registry's block
 	{"  allow 169.254.0.0/16\n", LITERAL, NULL, "169.254.1.1", 80, true},
