@@ -217,7 +217,8 @@ def test_status_tells_about_enclaves_and_their_streams(host, origin):
 	with pair(host, origin):
 		result = host.admin("status")
 		assert result.status == 0, result.stderr
-		assert "test" in result.stdout and re.search(r"\b1\b", result.stdout)
+		assert "streams relaying 1\n" in result.stdout
+		assert re.search(r"^enclave test connections 1 ", result.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("word", ["status", "drain", "reload"])

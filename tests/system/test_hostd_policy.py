@@ -94,6 +94,13 @@ TABLE = [
 	("allow db.test:443 to=10.11.0.0/24", 80, "db.test", DENIED),
 	("allow db.test to=192.168.0.0/16,10.11.0.1", 443, "db.test", ALLOWED),
 	("allow db.test to=10.12.0.0/16", 443, "db.test", DENIED),
+	# Allow rules add up, whatever their order.
+	("allow *\nallow db.test to=10.11.0.0/24", 443, "db.test", ALLOWED),
+	("allow db.test\nallow *.test:443 to=10.11.0.0/24", 443, "db.test", ALLOWED),
+	("allow db.test\nallow *.test:443 to=10.11.0.0/24", 80, "db.test", DENIED),
+	("allow *\nallow db.test to=10.11.0.0/24\ndeny *:443", 443, "db.test", DENIED),
+	("allow *\nallow 10.11.0.1:443", 443, "db.test", ALLOWED),
+	("allow *\nallow 10.11.0.1:443", 80, "db.test", DENIED),
 	("allow *.web.test to=10.0.0.0/8\nallow db.test", 443, "db.test", DENIED),
 	("allow self.test to=10.0.0.0/8", 443, "self.test", DENIED),
 	("allow self.test to=127.0.0.0/8", 443, "self.test", ALLOWED),

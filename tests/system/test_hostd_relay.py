@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A granted stream is the program's own connection: bytes, ends, resets and pressure."""
 
+import fcntl
 import random
 import select
 import socket
+import struct
+import termios
 import threading
 import time
 
@@ -85,6 +88,22 @@ def test_a_reset_is_a_bare_close_after_the_bytes_before_it(host, origin, size):
 		assert opener.receive_all() == b"r" * size
 		assert not opener.probe(), "a reset must not look like an orderly end"
 		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+
+
+def test_what_hostd_had_taken_before_a_reset_still_reaches_a_slow_opener(host, origin):
+	"""More than the opener's socket holds, so that hostd keeps some of it when the reset comes."""
+	data = random.Random(1).randbytes(300_000)
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(data)
+		wire.wait_until(lambda: unacknowledged(accepted) == 0, "hostd's kernel has it all")
+		reset(accepted)
+		assert opener.receive_all() == data
+		assert not opener.probe()
+
+
+def unacknowledged(connection):
+	"""Bytes of a TCP socket that its peer has not acknowledged: tcp(7), SIOCOUTQ."""
+	return struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def test_a_reset_after_the_opener_s_own_end_is_told_by_status(host, origin):

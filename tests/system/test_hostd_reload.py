@@ -265,11 +265,21 @@ def test_the_reload_command_tells_success_and_failure(start, origin):
 	host.configure("allow 127.0.0.1")
 	assert host.admin("reload").status == 0
 	host.wait_verdict(("127.0.0.1", 9), ("dial", "refused"))
-	host.file.write_text("frobnicate\n")
+	host.configure("allow 127.0.0.2", more="listen unix:/nowhere/at/all.sock cid=16")
 	result = host.admin("reload")
-	assert result.status == 1 or host.wait_line(f"{host.file}:1:1:"), result
+	assert result.status == 1 and "/nowhere/at/all.sock" in result.stdout + result.stderr
 	assert host.verdict(("127.0.0.1", 9)) == ("dial", "refused")
 	host.configure("allow 127.0.0.1")
+
+
+def test_the_reload_command_finds_a_mistake_in_the_file_itself(start):
+	host = start("allow 127.0.0.1")
+	good = host.file.read_text()
+	host.file.write_text("frobnicate\n")
+	result = host.admin("reload")
+	assert result.status == 2 and f"{host.file}:1:1:" in result.stderr
+	assert host.verdict(("127.0.0.1", 9)) == ("dial", "refused")
+	host.file.write_text(good)
 
 
 def test_timeouts_of_a_new_configuration_hold_for_new_streams(start):
