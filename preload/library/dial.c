@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "preload/library/fds.h"
+#include "preload/library/fork_guard.h"
 #include "preload/library/library.h"
 #include "preload/library/log.h"
 #include "preload/library/options.h"
@@ -190,6 +191,7 @@ int dial_replace(int fd, const struct target *target, struct socket_entry **entr
 	struct request request;
 	int send_buffer = 0;
 	UNCANCELLED;
+	FORK_GUARDED;
 
 	if (!state)
 		return -ENOBUFS;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "preload/library/fork_guard.h"
 #include "preload/library/log.h"
 #include "preload/library/real.h"
 #include "preload/shared/name_pool.h"
@@ -66,6 +67,7 @@ static void initialise(void)
 		return;
 	}
 	real_initialise();
+	fork_guard_initialise();
 	load_settings();
 	remember_state_path();
 	atomic_store_explicit(&library.stage, LIBRARY_READY, memory_order_release);
