@@ -224,14 +224,15 @@ class Refusing:
 class Dropping:
 	"""A listener with a full accept queue: the kernel drops every further SYN (tcp(7), listen(2))."""
 
-	def __init__(self, host):
-		self._listener = socket.socket()
-		self._listener.bind((host, 0))
+	def __init__(self, host, port=0):
+		family = socket.AF_INET6 if ":" in host else socket.AF_INET
+		self._listener = socket.socket(family)
+		self._listener.bind((host, port))
 		self._listener.listen(0)
-		self.host, self.port = self.address = self._listener.getsockname()
+		self.host, self.port = self.address = self._listener.getsockname()[:2]
 		self._fillers = []
 		for _ in range(8):
-			filler = socket.socket()
+			filler = socket.socket(family)
 			filler.settimeout(0.2)
 			self._fillers.append(filler)
 			try:
@@ -267,8 +268,11 @@ class Peers:
 	def refuse(self, host=None):
 		return self._keep(Refusing(host or self._host))
 
-	def drop(self, host=None):
-		return self._keep(Dropping(host or self._host))
+	def drop(self, host=None, port=0):
+		return self._keep(Dropping(host or self._host, port))
+
+	def drop_6(self, port=0):
+		return self.drop(self._host_6, port)
 
 	def stop(self):
 		for peer in self._all:
