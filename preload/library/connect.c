@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "preload/library/adopt.h"
 #include "preload/library/dial.h"
 #include "preload/library/fds.h"
 #include "preload/library/log.h"
@@ -121,6 +122,8 @@ int connect_route(int fd, const struct sockaddr *address, socklen_t length)
 	if (copy.ss_family != AF_INET && copy.ss_family != AF_INET6 && copy.ss_family != AF_UNSPEC)
 		return CONNECT_TO_KERNEL;
 	entry = fds_find_unless_plain(fd);
+	if (!entry && fork_guard_has_forked() && adopt_stream_slowly(fd))
+		entry = fds_find(fd);
 	if (entry)
 		return copy.ss_family == AF_UNSPEC ? dial_dissolve(fd, entry)
 						   : connect_again(fd, entry);

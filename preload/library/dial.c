@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "preload/library/adopt.h"
 #include "preload/library/fds.h"
 #include "preload/library/fork_guard.h"
 #include "preload/library/library.h"
@@ -205,6 +206,8 @@ int dial_replace(int fd, const struct target *target, struct socket_entry **entr
 	if (!library_has_working_gate())
 		stream_restore_send_buffer(stream, send_buffer);
 	socket_entry_publish(*entry, SOCKET_PHASE_PENDING);
+	if (fork_guard_has_forked())
+		adopt_announce(fd, fds_cookie(fd), fds_cookie(stream));
 	int result = swap_socket(fd, stream);
 	if (result < 0)
 		return result;

@@ -95,6 +95,7 @@ static bool may_be_stream(int fd)
 
 static struct socket_entry *look_up(int fd)
 {
+	struct socket_entry *entry;
 	struct state *state;
 	uint64_t cookie;
 
@@ -102,7 +103,8 @@ static struct socket_entry *look_up(int fd)
 		return NULL;
 	cookie = fds_cookie(fd);
 	state = cookie ? library_state() : NULL;
-	return state ? socket_table_find(&state->sockets, cookie) : NULL;
+	entry = state ? socket_table_find(&state->sockets, cookie) : NULL;
+	return entry && atomic_load(&entry->phase) != SOCKET_PHASE_MOVED ? entry : NULL;
 }
 
 struct socket_entry *fds_find(int fd)

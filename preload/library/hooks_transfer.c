@@ -8,13 +8,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "preload/library/fds.h"
 #include "preload/library/real.h"
 #include "preload/library/transfer.h"
 
 EXPORT ssize_t read(int fd, void *buffer, size_t length)
 {
-	return fds_is_plain(fd) ? real_read(fd, buffer, length) : airlock_read(fd, buffer, length);
+	return airlock_read(fd, buffer, length);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count)
@@ -46,8 +45,7 @@ EXPORT int recvmmsg(
 
 EXPORT ssize_t write(int fd, const void *buffer, size_t length)
 {
-	return fds_is_plain(fd) ? real_write(fd, buffer, length)
-				: airlock_write(fd, buffer, length);
+	return airlock_write(fd, buffer, length);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)

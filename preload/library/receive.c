@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "preload/library/adopt.h"
 #include "preload/library/fds.h"
 #include "preload/library/real.h"
 #include "preload/library/result.h"
@@ -185,8 +186,11 @@ ssize_t airlock_recv(int fd, void *buffer, size_t length, int flags)
 	enum path path = choose_path(fd, flags & ODD_FLAGS, &entry);
 	ssize_t returned = path != PATH_STREAM ? real_recv(fd, buffer, length, flags) : 0;
 
-	if (path == PATH_PLAIN || returned > 0)
+	if (returned > 0)
 		return returned;
+	if (path == PATH_PLAIN)
+		return returned < 0 && adopt_stream(fd) ? airlock_recv(fd, buffer, length, flags)
+							: returned;
 	return receive_buffer(fd, path, entry, returned, &(struct iovec){buffer, length}, 1, flags);
 }
 
@@ -196,8 +200,11 @@ ssize_t airlock_read(int fd, void *buffer, size_t length)
 	enum path path = choose_path(fd, false, &entry);
 	ssize_t returned = path != PATH_STREAM ? real_read(fd, buffer, length) : 0;
 
-	if (path == PATH_PLAIN || returned > 0)
+	if (returned > 0)
 		return returned;
+	if (path == PATH_PLAIN)
+		return returned < 0 && adopt_stream(fd) ? airlock_read(fd, buffer, length)
+							: returned;
 	return receive_buffer(fd, path, entry, returned, &(struct iovec){buffer, length}, 1, 0);
 }
 

@@ -8,6 +8,7 @@
 
 #include <linux/sockios.h>
 
+#include "preload/library/adopt.h"
 #include "preload/library/fds.h"
 #include "preload/library/real.h"
 #include "preload/library/result.h"
@@ -45,8 +46,11 @@ int airlock_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	int saved_errno = errno;
 	int result = -ENOTCONN;
 
-	if (!entry)
-		return real_getpeername(fd, address, length);
+	if (!entry) {
+		result = real_getpeername(fd, address, length);
+		return result < 0 && adopt_stream(fd) ? airlock_getpeername(fd, address, length)
+						      : result;
+	}
 	if (settle_look(fd, entry) == SOCKET_PHASE_OPEN)
 		result = put_address(entry, &entry->peer, entry->peer_port, address, length);
 	return (int)result_return(result, saved_errno);

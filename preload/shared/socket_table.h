@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Routed streams by socket cookie (SO_COOKIE, socket(7): unique for the system's lifetime and equal on
-// duplicates). Shared by processes, lock-free. There is no removal: programs close sockets
-// unseen. A full neighbourhood evicts the entry that is most surely dead: one whose process is gone, or
-// whose descriptor in this process now has another cookie, else the oldest.
+// Routed streams by socket cookie (SO_COOKIE, socket(7): unique for the system's lifetime and equal
+// on duplicates). Shared by processes, lock-free. There is no removal: programs close sockets
+// unseen. A full neighbourhood evicts the entry that is most surely dead: one whose process is
+// gone, or whose descriptor in this process now has another cookie, else the oldest.
 #ifndef AIRLOCK_PRELOAD_SOCKET_TABLE_H
 #define AIRLOCK_PRELOAD_SOCKET_TABLE_H
 
@@ -15,22 +15,24 @@
 #include "wire/compiler.h"
 #include "wire/request.h"
 
-#define SOCKET_TABLE_ENTRIES    65536 // a power of two
+#define SOCKET_TABLE_ENTRIES      65536 // a power of two
 #define SOCKET_ENTRY_OPTION_BYTES 256
 
 enum socket_phase {
 	SOCKET_PHASE_NONE = 0,    // not filled yet: treat as not routed
 	SOCKET_PHASE_PENDING = 1, // request sent, no answer seen yet
 	SOCKET_PHASE_OPEN = 2,
-	SOCKET_PHASE_FAILED = 3,  // error holds the errno until it is told once
+	SOCKET_PHASE_FAILED = 3, // error holds the errno until it is told once
+	SOCKET_PHASE_MOVED =
+		4, // not a stream: a socket that became one elsewhere (preload/library/adopt.c)
 };
 
-enum socket_flags { // bits
-	SOCKET_FLAG_READ_SHUT = 1,  // shutdown(SHUT_RD), emulated
+enum socket_flags {                // bits
+	SOCKET_FLAG_READ_SHUT = 1, // shutdown(SHUT_RD), emulated
 	SOCKET_FLAG_WRITE_SHUT = 2,
-	SOCKET_FLAG_TLS = 4,        // dialled to airlock-tls: STATUS is asked there
-	SOCKET_FLAG_VSOCK = 8,      // sends are cut to STREAM_VSOCK_MAX_SEND
-	SOCKET_FLAG_RESET_TOLD = 16,
+	SOCKET_FLAG_TLS = 4,           // dialled to airlock-tls: STATUS is asked there
+	SOCKET_FLAG_VSOCK = 8,         // sends are cut to STREAM_VSOCK_MAX_SEND
+	SOCKET_FLAG_RESET_TOLD = 16,   // why the stream ended has been asked and told
 	SOCKET_FLAG_CONNECT_TOLD = 32, // connect() has reported success: the next one is EISCONN
 };
 
@@ -63,8 +65,8 @@ struct socket_table {
 // The entry of a cookie, or NULL.
 struct socket_entry *socket_table_find(struct socket_table *table, uint64_t cookie);
 
-// A fresh entry for a cookie in phase NONE: the caller fills it and then publishes it with socket_entry_publish.
-// Never fails: evicts. is_dead(entry) may say that an entry is surely unused.
+// A fresh entry for a cookie in phase NONE: the caller fills it and then publishes it with
+// socket_entry_publish. Never fails: evicts. is_dead(entry) may say that an entry is surely unused.
 struct socket_entry *socket_table_insert(struct socket_table *table, uint64_t cookie,
 	bool (*is_dead)(const struct socket_entry *entry)) MUST_CHECK;
 
