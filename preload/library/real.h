@@ -93,8 +93,8 @@ extern void *real_pointers[REAL_COUNT];
 // second group.
 void *real_find(enum real_index index);
 
-// A function of a library that libairlock.so does not link: loads the library when it is there. NULL
-// when it is not. May allocate.
+// A function of a library that libairlock.so does not link: loads the library when it is there.
+// NULL when it is not. May allocate.
 void *real_find_in_library(const char *library, const char *function);
 
 static inline void *real_pointer(enum real_index index)
