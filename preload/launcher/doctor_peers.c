@@ -16,14 +16,6 @@ static long elapsed_us(const struct timespec *start)
 	return (now.tv_sec - start->tv_sec) * 1000000L + (now.tv_nsec - start->tv_nsec) / 1000;
 }
 
-static void explain_failure(struct doctor *doctor, int error)
-{
-	if (error == -EACCES && doctor->settings->hostd.transport == ENDPOINT_VSOCK)
-		doctor_report(doctor, FINDING_WARN,
-			"container runtimes' default seccomp profiles deny AF_VSOCK; allow it "
-			"there");
-}
-
 void doctor_check_hostd(struct doctor *doctor)
 {
 	const struct endpoint *hostd = &doctor->settings->hostd;
@@ -37,7 +29,6 @@ void doctor_check_hostd(struct doctor *doctor)
 	if (error) {
 		doctor->is_transport_failure = true;
 		doctor_report(doctor, FINDING_FAIL, "%s: %s", endpoint, message_for_control(error));
-		explain_failure(doctor, error);
 		return;
 	}
 	doctor->hostd_answers = true;

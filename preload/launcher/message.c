@@ -26,8 +26,12 @@ const char *message_for_control(int error)
 		return "closed without an answer (does its configuration list this enclave's CID?)";
 	case EPROTO:
 		return "the answer is not of this protocol";
+	case EPERM:
+		return "permission denied (by the socket file's mode, or for vsock by a "
+		       "container's "
+		       "seccomp profile)";
 	case EACCES:
-		return "permission denied";
+		return "denied by its rules";
 	case EBUSY:
 		return "it is too busy to answer";
 	default:

@@ -86,7 +86,7 @@ static int conversation_begin(struct conversation *talk, const struct endpoint *
 	talk->deadline = now_ms() + timeout_ms;
 	talk->fd = stream_dial(endpoint);
 	if (talk->fd < 0)
-		return talk->fd;
+		return talk->fd == -EACCES ? -EPERM : talk->fd;
 	request_encode(request, bytes);
 	error = stream_send_request(talk->fd, endpoint->transport, bytes, &send_buffer);
 	if (error)

@@ -18,7 +18,8 @@ void control_client_identify(struct request *request);
 
 // One question, one answer: dials, sends, reads to the end. timeout_ms bounds the whole.
 // Signal-safe: no allocation, no lock. Returns 0, or -errno: -ENETUNREACH nobody listens,
-// -ETIMEDOUT, -ECONNRESET closed without an answer, -EPROTO the answer is malformed.
+// -ETIMEDOUT, -ECONNRESET closed without an answer, -EPROTO the answer is malformed, -EPERM this
+// system does not let us open such a stream (EACCES is left to mean hostd's own no, below).
 int control_client_ask(const struct endpoint *endpoint, const struct request *request,
 	unsigned timeout_ms, struct control_answer *answer) MUST_CHECK;
 
