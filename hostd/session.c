@@ -306,6 +306,13 @@ static void session_close_sockets(struct session *session)
 	close(session->opener.fd);
 }
 
+static void session_leave_limits(struct session *session)
+{
+	if (session->has_connection)
+		limit_leave_connection(session->limit);
+	limit_leave_stream(session->limit);
+}
+
 // Comes last: the outcome may be the dial's.
 static void session_release(struct session *session)
 {
@@ -317,9 +324,6 @@ static void session_release(struct session *session)
 	timers_cancel(&worker->timers, &session->timer);
 	pool_return(&worker->pool, buffer_detach(&session->up.pending));
 	pool_return(&worker->pool, buffer_detach(&session->down.pending));
-	if (session->has_connection)
-		limit_leave_connection(session->limit);
-	limit_leave_stream(session->limit);
 	free(session->name);
 	session->name = NULL;
 	config_release(session->config);
@@ -334,6 +338,7 @@ void session_close(struct session *session, const struct outcome *outcome)
 		outcome = &in_order;
 	session_remember(session, outcome);
 	session_close_sockets(session);
+	session_leave_limits(session);
 	session_count_end(session, outcome);
 	session_log_end(session, outcome);
 	session_release(session);
