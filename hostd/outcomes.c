@@ -34,15 +34,13 @@ static uint32_t key_hash(const void *key);
 
 struct waiter {
 	int eventfd;
-	struct key key;
-	struct waiter *prev;
 	struct waiter *next;
 };
 
 struct entry {
 	struct key key;
 	bool is_pending;
-	bool has_waiters;
+	struct waiter *waiters; // pending entries only; an eventfd once
 	uint64_t decided_at;
 	struct outcome outcome;
 	struct entry *prev; // decided entries only
@@ -55,7 +53,6 @@ struct outcomes {
 	struct entry *table;
 	struct entry *oldest; // head of the list of decided entries
 	size_t decided_count;
-	struct waiter *waiters;
 };
 
 // Multilinear hashing: the sum of secret 64-bit factors times 32-bit words, upper half. Strongly
@@ -103,9 +100,34 @@ static void unlist_decided(struct outcomes *outcomes, struct entry *entry)
 	outcomes->decided_count--;
 }
 
+static void drop_waiters(struct entry *entry)
+{
+	struct waiter *waiter;
+	struct waiter *next;
+	LL_FOREACH_SAFE(entry->waiters, waiter, next)
+	{
+		free(waiter);
+	}
+	entry->waiters = NULL;
+}
+
+static void wake_waiters(struct entry *entry)
+{
+	struct waiter *waiter;
+	LL_FOREACH(entry->waiters, waiter)
+	{
+		uint64_t one = 1;
+		// EAGAIN means that the counter is full, hence that the waiter is awake already.
+		ssize_t written = write(waiter->eventfd, &one, sizeof(one));
+		(void)written;
+	}
+	drop_waiters(entry);
+}
+
 static void drop_entry(struct outcomes *outcomes, struct entry *entry)
 {
 	unlist_decided(outcomes, entry);
+	drop_waiters(entry);
 	HASH_DEL(outcomes->table, entry);
 	free(entry);
 }
@@ -132,23 +154,6 @@ static struct entry *add_entry(struct outcomes *outcomes, const struct key *key)
 	return entry;
 }
 
-static void wake_waiters(struct outcomes *outcomes, const struct key *key)
-{
-	struct waiter *waiter;
-	struct waiter *next;
-	DL_FOREACH_SAFE(outcomes->waiters, waiter, next)
-	{
-		if (memcmp(&waiter->key, key, sizeof(*key)) != 0)
-			continue;
-		uint64_t one = 1;
-		// EAGAIN means that the counter is full, hence that the waiter is awake already.
-		ssize_t written = write(waiter->eventfd, &one, sizeof(one));
-		(void)written;
-		DL_DELETE(outcomes->waiters, waiter);
-		free(waiter);
-	}
-}
-
 struct outcomes *outcomes_create(void)
 {
 	pthread_once(&hash_secret_once, fill_hash_secret);
@@ -167,12 +172,6 @@ void outcomes_destroy(struct outcomes *outcomes)
 	HASH_ITER(hh, outcomes->table, entry, next_entry)
 	{
 		drop_entry(outcomes, entry);
-	}
-	struct waiter *waiter;
-	struct waiter *next_waiter;
-	DL_FOREACH_SAFE(outcomes->waiters, waiter, next_waiter)
-	{
-		free(waiter);
 	}
 	pthread_mutex_destroy(&outcomes->mutex);
 	free(outcomes);
@@ -200,7 +199,6 @@ static void decide(struct outcomes *outcomes, struct entry *entry, const struct 
 	if (outcomes->decided_count == OUTCOMES_MAX)
 		drop_entry(outcomes, outcomes->oldest);
 	entry->is_pending = false;
-	entry->has_waiters = false;
 	entry->decided_at = now_ms;
 	entry->outcome = *outcome;
 	DL_APPEND(outcomes->oldest, entry);
@@ -214,7 +212,8 @@ void outcomes_store(struct outcomes *outcomes, uint32_t cid,
 	pthread_mutex_lock(&outcomes->mutex);
 	expire(outcomes, now_ms);
 	struct entry *entry = find_entry(outcomes, &key);
-	bool has_waiters = entry && entry->has_waiters;
+	if (entry)
+		wake_waiters(entry); // they look once the mutex is free
 	if (outcome->class == OUTCOME_NONE) {
 		if (entry)
 			drop_entry(outcomes, entry);
@@ -224,8 +223,6 @@ void outcomes_store(struct outcomes *outcomes, uint32_t cid,
 		if (entry) // without memory the outcome is lost, as if 60 s had passed
 			decide(outcomes, entry, outcome, now_ms);
 	}
-	if (has_waiters)
-		wake_waiters(outcomes, &key);
 	pthread_mutex_unlock(&outcomes->mutex);
 }
 
@@ -247,37 +244,44 @@ enum outcomes_answer outcomes_find(struct outcomes *outcomes, uint32_t cid,
 	return answer;
 }
 
-bool outcomes_wait(struct outcomes *outcomes, uint32_t cid,
-	const uint8_t id[static REQUEST_ID_SIZE], int eventfd)
+// Returns false without memory.
+static bool add_waiter(struct entry *entry, int eventfd)
 {
-	struct waiter *waiter = calloc(1, sizeof(*waiter));
+	struct waiter *waiter;
+	LL_SEARCH_SCALAR(entry->waiters, waiter, eventfd, eventfd);
+	if (waiter)
+		return true;
+	waiter = calloc(1, sizeof(*waiter));
 	if (!waiter)
 		return false;
 	waiter->eventfd = eventfd;
-	waiter->key = make_key(cid, id);
+	LL_PREPEND(entry->waiters, waiter);
+	return true;
+}
+
+bool outcomes_wait(struct outcomes *outcomes, uint32_t cid,
+	const uint8_t id[static REQUEST_ID_SIZE], int eventfd)
+{
+	struct key key = make_key(cid, id);
 	pthread_mutex_lock(&outcomes->mutex);
-	struct entry *entry = find_entry(outcomes, &waiter->key);
-	bool is_pending = entry && entry->is_pending;
-	if (is_pending) {
-		entry->has_waiters = true;
-		DL_APPEND(outcomes->waiters, waiter);
-	} else {
-		free(waiter);
-	}
+	struct entry *entry = find_entry(outcomes, &key);
+	bool is_waiting = entry && entry->is_pending && add_waiter(entry, eventfd);
 	pthread_mutex_unlock(&outcomes->mutex);
-	return is_pending;
+	return is_waiting;
 }
 
 void outcomes_forget_waiter(struct outcomes *outcomes, int eventfd)
 {
-	struct waiter *waiter;
-	struct waiter *next;
+	struct entry *entry;
+	struct entry *next;
 	pthread_mutex_lock(&outcomes->mutex);
-	DL_FOREACH_SAFE(outcomes->waiters, waiter, next)
+	HASH_ITER(hh, outcomes->table, entry, next)
 	{
-		if (waiter->eventfd != eventfd)
+		struct waiter *waiter;
+		LL_SEARCH_SCALAR(entry->waiters, waiter, eventfd, eventfd);
+		if (!waiter)
 			continue;
-		DL_DELETE(outcomes->waiters, waiter);
+		LL_DELETE(entry->waiters, waiter);
 		free(waiter);
 	}
 	pthread_mutex_unlock(&outcomes->mutex);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The table behind STATUS: abnormal outcomes by stream id, kept 60 s, bounded, told only to the CID that
-// opened the stream. Streams still being dialled are in it too, so that STATUS can wait. Thread-safe.
+// The table behind STATUS: abnormal outcomes by stream id, kept 60 s, bounded, told only to the CID
+// that opened the stream. Streams still being dialled are in it too, so that STATUS can wait.
+// Thread-safe.
 #ifndef AIRLOCK_HOSTD_OUTCOMES_H
 #define AIRLOCK_HOSTD_OUTCOMES_H
 
@@ -19,12 +20,13 @@ struct outcomes;
 struct outcomes *outcomes_create(void) MUST_CHECK;
 void outcomes_destroy(struct outcomes *outcomes);
 
-// The stream's dial has begun. Returns false when the CID already has this id pending (the request is
-// then malformed), or without memory.
+// The stream's dial has begun. Returns false when the CID already has this id pending (the request
+// is then malformed), or without memory.
 bool outcomes_begin(struct outcomes *outcomes, uint32_t cid,
 	const uint8_t id[static REQUEST_ID_SIZE], uint64_t now_ms) MUST_CHECK;
 
-// Decides. OUTCOME_NONE removes the entry. May be called again later (a reset after an open), and without a begin.
+// Decides. OUTCOME_NONE removes the entry. May be called again later (a reset after an open), and
+// without a begin.
 void outcomes_store(struct outcomes *outcomes, uint32_t cid,
 	const uint8_t id[static REQUEST_ID_SIZE], const struct outcome *outcome, uint64_t now_ms);
 
@@ -36,10 +38,13 @@ enum outcomes_answer {
 enum outcomes_answer outcomes_find(struct outcomes *outcomes, uint32_t cid,
 	const uint8_t id[static REQUEST_ID_SIZE], uint64_t now_ms, struct outcome *outcome);
 
-// One waiter per call: eventfd is written (8 bytes) when the entry is decided; the waiter then calls
-// outcomes_find. Returns false when the entry is not pending (any more).
+// eventfd is written (8 bytes, the number 1) once when the entry is decided; the waiter then calls
+// outcomes_find. It may wait for several entries, and waiting twice for one is waiting once.
+// Returns false when the entry is not pending (any more), or without memory.
 bool outcomes_wait(struct outcomes *outcomes, uint32_t cid,
 	const uint8_t id[static REQUEST_ID_SIZE], int eventfd) MUST_CHECK;
-void outcomes_forget_waiter(struct outcomes *outcomes, int eventfd); // before eventfd is closed
+
+// Before eventfd is closed: it waits for nothing any more. Visits the whole table.
+void outcomes_forget_waiter(struct outcomes *outcomes, int eventfd);
 
 #endif
