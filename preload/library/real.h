@@ -16,8 +16,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-struct sigevent;
-
 // X(result, name, parameters). The first group is looked up in the constructor: hooks of it run in
 // signal handlers and in children of vfork, where dlsym must not be called.
 #define REAL_SOCKET_FUNCTIONS(X)                                                                   \
@@ -59,19 +57,13 @@ struct sigevent;
 		(const char *, const char *, const struct addrinfo *, struct addrinfo **))         \
 	X(int, getnameinfo,                                                                        \
 		(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t, int))   \
-	X(struct hostent *, gethostbyname, (const char *))                                         \
 	X(struct hostent *, gethostbyname2, (const char *, int))                                   \
-	X(int, gethostbyname_r,                                                                    \
-		(const char *, struct hostent *, char *, size_t, struct hostent **, int *))        \
 	X(int, gethostbyname2_r,                                                                   \
 		(const char *, int, struct hostent *, char *, size_t, struct hostent **, int *))   \
 	X(struct hostent *, gethostbyaddr, (const void *, socklen_t, int))                         \
 	X(int, gethostbyaddr_r,                                                                    \
 		(const void *, socklen_t, int, struct hostent *, char *, size_t,                   \
-			struct hostent **, int *))                                                 \
-	X(int, getaddrinfo_a, (int, struct gaicb **, int, struct sigevent *))                      \
-	X(int, gai_suspend, (const struct gaicb *const *, int, const struct timespec *))           \
-	X(int, gai_cancel, (struct gaicb *))
+			struct hostent **, int *))
 
 #define REAL_FUNCTIONS(X)                                                                          \
 	REAL_SOCKET_FUNCTIONS(X)                                                                   \
@@ -139,15 +131,10 @@ static inline void *real_pointer(enum real_index index)
 #define real___recvfrom_chk    REAL(__recvfrom_chk)
 #define real_getaddrinfo       REAL(getaddrinfo)
 #define real_getnameinfo       REAL(getnameinfo)
-#define real_gethostbyname     REAL(gethostbyname)
 #define real_gethostbyname2    REAL(gethostbyname2)
-#define real_gethostbyname_r   REAL(gethostbyname_r)
 #define real_gethostbyname2_r  REAL(gethostbyname2_r)
 #define real_gethostbyaddr     REAL(gethostbyaddr)
 #define real_gethostbyaddr_r   REAL(gethostbyaddr_r)
-#define real_getaddrinfo_a     REAL(getaddrinfo_a)
-#define real_gai_suspend       REAL(gai_suspend)
-#define real_gai_cancel        REAL(gai_cancel)
 // clang-format on
 
 #endif

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "tests/behaviour/names.h"
 
@@ -152,12 +153,69 @@ static void run_slow(void)
 	say_requests(requests, 1);
 }
 
+// The child of a process that has requests under way can look names up, in both ways.
+static void run_fork(void)
+{
+	struct gaicb requests[REQUESTS], *list[REQUESTS + 1];
+	int status;
+
+	fill_requests(requests, list);
+	say("GAI_NOWAIT: %s", code_name(getaddrinfo_a(GAI_NOWAIT, list, REQUESTS + 1, NULL)));
+	pid_t child = must("fork", fork());
+	if (child == 0) {
+		alarm(PROBE_WAIT_MS / 1000);
+		run_wait();
+		run_nowait();
+		exit(0);
+	}
+	must("waitpid", waitpid(child, &status, 0));
+	say("child ended with %d", status);
+	wait_for_requests(list, REQUESTS + 1);
+	say_requests(requests, REQUESTS);
+}
+
+static void *look_up_late_name(void *unused)
+{
+	struct addrinfo *list;
+
+	getaddrinfo(probe_host, probe_port, &stream_hints, &list);
+	freeaddrinfo(list);
+	return unused;
+}
+
+static int count_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+// Threads that are cancelled while they wait for an answer leave no descriptor behind.
+static void run_cancelled_threads(void)
+{
+	pthread_t threads[10];
+	int before = count_descriptors();
+
+	for (int i = 0; i < 10; i++)
+		must("pthread_create", -pthread_create(&threads[i], NULL, look_up_late_name, NULL));
+	usleep(200 * 1000);
+	for (int i = 0; i < 10; i++)
+		pthread_cancel(threads[i]);
+	for (int i = 0; i < 10; i++)
+		pthread_join(threads[i], NULL);
+	say("descriptors left: %d", count_descriptors() - before);
+}
+
 static const struct probe_case cases[] = {
 	{"wait", run_wait},
 	{"nowait", run_nowait},
 	{"signal", run_signal},
 	{"thread", run_thread},
 	{"slow", run_slow},
+	{"fork", run_fork},
+	{"cancelled-threads", run_cancelled_threads},
 };
 
 PROBE_MAIN(cases)

@@ -194,6 +194,19 @@ def test_asynchronous_lookups_of_a_slow_name(both, probe, names):
 	both([probe("lookups_async"), "slow", "slow.test", "80"]).assert_same()
 
 
+def test_asynchronous_lookups_and_fork(both, probe, names):
+	names.add("slow.test", "11.0.0.5", ttl=0)
+	names.delay("slow.test", 0.5)
+	both([probe("lookups_async"), "fork", "slow.test", "80"]).assert_same()
+
+
+def test_threads_that_are_cancelled_in_a_lookup(airlock, probe, names):
+	names.add("slow.test", "11.0.0.5", ttl=0)
+	names.delay("slow.test", 0.5)
+	result = airlock.run([probe("lookups_async"), "cancelled-threads", "slow.test", "80"])
+	assert result.stdout == "descriptors left: 0\n"
+
+
 # --- what routes, hostd and the pool make of a name
 
 def families(result):
@@ -204,11 +217,26 @@ def codes(result):
 	return re.findall(r"flags \w+ type 1 protocol 0: (\w+)$", result.stdout, re.MULTILINE)
 
 
+CONNECT = """
+import socket
+try:
+	socket.create_connection(("both.test", 80))
+except OSError as error:
+	print(error.errno)
+"""
+
+
 def test_a_name_that_hostd_denies_has_an_address_and_connect_says_why(airlock, hostd, probe):
 	airlock.use(hostd(rules="deny both.test\nallow *"))
 	assert families(airlock.run([probe("names"), "many", "both.test", "80"])) == ["ipv4"]
-	refused = airlock.run(["/usr/bin/python3", "-c", "import socket\n"
-		"try:\n socket.create_connection(('both.test', 80))\nexcept OSError as e:\n print(e.errno)"])
+	refused = airlock.run(["/usr/bin/python3", "-c", CONNECT])
+	assert refused.stdout == "13\n", refused
+
+
+def test_a_denied_name_is_also_refused_where_names_are_resolved(airlock, hostd):
+	airlock.use(hostd(rules="deny both.test\nallow *"))
+	airlock.configure(names="resolve")
+	refused = airlock.run(["/usr/bin/python3", "-c", CONNECT])
 	assert refused.stdout == "13\n", refused
 
 
@@ -265,6 +293,13 @@ def test_answers_are_kept_for_their_time_to_live(airlock, probe, names):
 	names.add("kept.test", "11.0.0.5", ttl=60)
 	airlock.run([probe("names"), "many", "kept.test", "80", "kept.test"])
 	assert len([query for query in names.queries if query[0] == "kept.test"]) <= 2  # A and AAAA
+
+
+def test_answers_are_not_kept_longer(airlock, probe, names):
+	names.change("moving.test", ["11.0.0.5"], ["2600:11::5"], ttl=1)
+	program = f"{probe('names')} many moving.test 80"
+	result = airlock.run(["/bin/sh", "-c", f"{program}; {program}; sleep 1.2; {program}"])
+	assert families(result) == ["ipv4", "ipv4", "ipv6"]
 
 
 def test_failures_are_not_kept(airlock, probe, names):
