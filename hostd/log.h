@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// logfmt lines on stderr, each written by one write(2), so that threads do not mix. Values with blanks, quotes,
+// logfmt lines on stderr, each written by one write(2), so that threads do not mix. Values with
+// blanks, quotes,
 // '=' or unprintable bytes are quoted and escaped: nothing that an enclave says can forge a line.
 #ifndef AIRLOCK_HOSTD_LOG_H
 #define AIRLOCK_HOSTD_LOG_H
