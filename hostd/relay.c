@@ -168,6 +168,23 @@ static ssize_t flow_send(const struct flow *flow, struct iovec *pieces, int coun
 	return sent;
 }
 
+// Small writes into a vsock stream are held back, to be merged, while its budget of small packets
+// is used up (packets.h); never the last bytes before an end. A yes counts one packet.
+static bool flow_may_send(const struct flow *flow, size_t length)
+{
+	struct session *session = flow->session;
+	struct worker *worker = session->worker;
+
+	if (flow_send_limit(flow) == SIZE_MAX || length >= PACKETS_WHOLE)
+		return true;
+	if (flow->direction->has_ended || packets_take(&session->packets, worker->now))
+		return true;
+	if (!session->merge.position)
+		timers_arm(&worker->timers, &session->merge,
+			worker->now + packets_wait(&session->packets, worker->now));
+	return false;
+}
+
 // Sends from memory, in as many pieces as the transport asks for. Returns how many bytes went or
 // were dropped with the direction.
 static size_t flow_send_all(const struct flow *flow, uint8_t *data, size_t length)
@@ -178,14 +195,18 @@ static size_t flow_send_all(const struct flow *flow, uint8_t *data, size_t lengt
 	while (done < length && flow->to->is_writable && !flow->direction->is_finished) {
 		size_t part = length - done < limit ? length - done : limit;
 		struct iovec piece = {.iov_base = data + done, .iov_len = part};
-		ssize_t sent = flow_send(flow, &piece, 1, part);
+		ssize_t sent;
 
+		if (!flow_may_send(flow, part))
+			break;
+		sent = flow_send(flow, &piece, 1, part);
 		if (sent > 0)
 			done += (size_t)sent;
 	}
 	return flow->direction->is_finished ? length : done;
 }
 
+// Returns whether it was sent, or the end met.
 static bool step_send_pending(const struct flow *flow)
 {
 	struct direction *direction = flow->direction;
@@ -193,8 +214,11 @@ static bool step_send_pending(const struct flow *flow)
 	size_t limit = flow_send_limit(flow);
 	size_t length = direction->pending.length < limit ? direction->pending.length : limit;
 	int count = buffer_data_pieces(&direction->pending, limit, pieces);
-	ssize_t sent = flow_send(flow, pieces, count, length);
+	ssize_t sent;
 
+	if (!flow_may_send(flow, length))
+		return false;
+	sent = flow_send(flow, pieces, count, length);
 	if (sent < 0)
 		return true;
 	buffer_consume(&direction->pending, (size_t)sent);
@@ -234,6 +258,8 @@ static void flow_note_bytes(const struct flow *flow, size_t length, size_t asked
 	if (length < asked && !flow->from->must_drain)
 		flow->from->is_readable = false;
 	session->active_at = session->worker->now;
+	if (flow_is_up(flow))
+		packets_renew(&session->packets);
 }
 
 // Reads behind what is pending, as far as there is room.
@@ -314,8 +340,10 @@ static bool flow_step(const struct flow *flow)
 
 	if (direction->is_finished)
 		return false;
-	if (direction->pending.length && flow->to->is_writable)
-		return step_send_pending(flow);
+	if (direction->pending.length && flow->to->is_writable && step_send_pending(flow))
+		return true;
+	if (direction->is_finished)
+		return false;
 	if (direction->has_ended)
 		return !direction->pending.length && step_finish(flow);
 	if (!flow->from->is_readable)
@@ -369,11 +397,17 @@ void relay_run(struct session *session)
 		worker_make_ready(session);
 }
 
+static void relay_on_merge(void *owner)
+{
+	relay_run(owner);
+}
+
 void relay_start(struct session *session)
 {
 	int failure = session->failure;
 
 	session_set_state(session, SESSION_RELAY);
+	timer_set_up(&session->merge, relay_on_merge, session);
 	session->active_at = session->worker->now;
 	session_set_deadline(session, session->config->idle_timeout);
 	session->opener.is_readable = true;

@@ -46,7 +46,7 @@
 #include "hostd/worker.h"
 
 #define SESSION_OPENER_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLPRI)
-#define SESSION_TIMERS        2 // armed at a time: its deadline and its next attempt
+#define SESSION_TIMERS        2 // at a time: the deadline, and the next attempt or merge
 
 struct session_phase {
 	const char *name;
@@ -322,6 +322,7 @@ static void session_release(struct session *session)
 	if (session->dial)
 		dial_destroy(session);
 	timers_cancel(&worker->timers, &session->timer);
+	timers_cancel(&worker->timers, &session->merge);
 	pool_return(&worker->pool, buffer_detach(&session->up.pending));
 	pool_return(&worker->pool, buffer_detach(&session->down.pending));
 	free(session->name);

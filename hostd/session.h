@@ -11,6 +11,7 @@
 
 #include "hostd/config.h"
 #include "hostd/limits.h"
+#include "hostd/packets.h"
 #include "hostd/timers.h"
 #include "wire/address.h"
 #include "wire/buffer.h"
@@ -96,8 +97,10 @@ struct session {
 	struct timer timer;  // the state's deadline
 	struct dial *dial;   // from the request to the grant. Owned
 
-	struct direction up;   // opener to destination
-	struct direction down; // destination to opener
+	struct direction up;    // opener to destination
+	struct direction down;  // destination to opener
+	struct packets packets; // vsock: the small ones on their way down
+	struct timer merge;     // vsock: when held small writes go out
 
 	uint8_t awaited_id[REQUEST_ID_SIZE]; // STATUS: whose outcome is asked for
 
