@@ -7,7 +7,6 @@
 #include "hostd/admin.h"
 #include "hostd/config.h"
 #include "hostd/explain.h"
-#include "hostd/log.h"
 #include "hostd/server.h"
 #include "wire/compiler.h"
 
@@ -97,12 +96,11 @@ static const struct subcommand subcommands[] = {
 
 static void print_help(FILE *out)
 {
-	fputs("usage: airlock-hostd [-c FILE] [--log LEVEL] [COMMAND]\n\n", out);
+	fputs("usage: airlock-hostd [-c FILE] [COMMAND]\n\n", out);
 	for (size_t at = 0; at < ARRAY_SIZE(subcommands); at++)
 		fprintf(out, "  %-26s %s\n", at ? subcommands[at].synopsis : "(none)",
 			subcommands[at].help);
 	fputs("\n  -c FILE        configuration, default " CONFIG_DEFAULT_PATH "\n"
-	      "  --log LEVEL    error, warn, info (default) or debug\n"
 	      "  --help, --version\n",
 		out);
 }
@@ -112,24 +110,6 @@ static int usage_error(const char *reason, const char *word)
 	fprintf(stderr, "airlock-hostd: %s%s%s; see airlock-hostd --help\n", reason,
 		word ? " " : "", word ? word : "");
 	return EXIT_USAGE;
-}
-
-static bool set_log_level(const char *name)
-{
-	static const char *const levels[] = {
-		[LOG_LEVEL_ERROR] = "error",
-		[LOG_LEVEL_WARN] = "warn",
-		[LOG_LEVEL_INFO] = "info",
-		[LOG_LEVEL_DEBUG] = "debug",
-	};
-
-	for (size_t level = 0; level < ARRAY_SIZE(levels); level++) {
-		if (strcmp(name, levels[level]) != 0)
-			continue;
-		log_set_level((enum log_level)level);
-		return true;
-	}
-	return false;
 }
 
 static int dispatch(const char *config_path, int count, char **words)
@@ -160,7 +140,6 @@ int main(int count, char **words)
 	static const struct option options[] = {
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
-		{"log", required_argument, NULL, 'l'},
 		{0},
 	};
 	const char *config_path = CONFIG_DEFAULT_PATH;
@@ -170,10 +149,6 @@ int main(int count, char **words)
 		switch (option) {
 		case 'c':
 			config_path = optarg;
-			break;
-		case 'l':
-			if (!set_log_level(optarg))
-				return usage_error("unknown level", optarg);
 			break;
 		case 'h':
 			print_help(stdout);

@@ -90,6 +90,7 @@ static void server_publish(
 	if (config) {
 		old_config = shared->config;
 		shared->config = config;
+		log_set_level(config->log_level);
 	}
 	old_listeners = shared->listeners;
 	shared->listeners = listeners;
@@ -237,6 +238,7 @@ static bool server_create(struct server *server, struct config *config, char *me
 	pthread_mutex_init(&server->reload_lock, NULL);
 	server->started_at = server_now();
 	shared->config = config;
+	log_set_level(config->log_level);
 	shared->statistics = &server->statistics;
 	shared->outcomes = outcomes_create();
 	shared->limits = limits_create();

@@ -140,3 +140,16 @@ def test_ids_in_the_log_are_those_of_the_enclave_s_side(host, origin):
 	with host.open(origin.destination, stream_id=stream_id) as opener:
 		assert opener.wait()
 	assert ended(host, opener)["id"] == "000102030405060708090a0b0c0d0e0f"
+
+
+def test_the_log_directive_holds_from_the_start_and_after_a_reload(start, origin):
+	host = start("allow 127.0.0.1", more="log error")
+	with pair(host, origin) as (quiet, accepted):
+		exchange(quiet, accepted)
+	assert host.settled_descriptors()
+	host.configure("allow 127.0.0.1", more="log info")
+	host.reload()
+	with pair(host, origin) as (told, accepted):
+		exchange(told, accepted)
+	ended(host, told)
+	assert not host.log(id=quiet.id.hex())
