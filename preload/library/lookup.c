@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Theory of operation. libc would go through the services of nsswitch.conf, "files" and then "dns".
-// Here "files" is read as libc reads it, and hostd stands where DNS stood:
+// Here "files" is read as libc reads it, and hostd stands where DNS stood. In this order:
 //
-//     text -> /etc/hosts -> localhost -> the routes: local -> libc after all
-//                                                    deny  -> a pool address, so that connect()
-//                                                    says EACCES else  -> hostd (RESOLVE), unless
-//                                                    its last answer still holds
+//   - /etc/hosts. A name that it has is not asked for elsewhere, not even when it lacks the wanted
+//     family there.
+//   - localhost and all below it.
+//   - The routes: a name that is nowhere but local is left to libc after all; one that can only be
+//     denied gets a pool address without asking.
+//   - hostd (RESOLVE), unless its last answer still holds.
 //
-// A name that /etc/hosts has is not asked for elsewhere, not even when it lacks the wanted family
-// there. In pool mode hostd's answer is reduced to which families exist, which is kept in the
-// name's slot for the answer's TTL; in resolve mode its addresses are passed on. A name that hostd
-// denies also gets a pool address: the program then reads "Permission denied" from connect() and
-// not that the name does not exist, which would be untrue.
+// In pool mode hostd's answer is reduced to which families exist, which is kept in the name's slot
+// for the answer's TTL; in resolve mode its addresses are passed on. A name that hostd denies gets
+// a pool address too: the program then reads "Permission denied" from connect() and not that the
+// name does not exist, which would be untrue.
 #include "preload/library/lookup.h"
 
 #include <errno.h>
@@ -178,6 +179,17 @@ static uint32_t pool_limit(void)
 	return name_pool_limit(&library_settings()->pool_ipv4, &library_settings()->pool_ipv6);
 }
 
+static uint64_t lifetime_ms(const struct control_addresses *found)
+{
+	uint64_t seconds = found->ttl;
+
+	if (seconds < TTL_MIN)
+		seconds = TTL_MIN;
+	if (seconds > TTL_MAX)
+		seconds = TTL_MAX;
+	return seconds * 1000;
+}
+
 // A slot for a name that exists, and what is known of it. An answer without a time to live (a
 // denial, which hostd may take back at any moment) is not kept.
 static enum lookup_status answer_from_pool(
@@ -192,11 +204,8 @@ static enum lookup_status answer_from_pool(
 		return LOOKUP_FAILED;
 	}
 	if (found->count > 0) {
-		uint32_t ttl = found->ttl < TTL_MIN ? TTL_MIN : found->ttl;
-
-		ttl = ttl > TTL_MAX ? TTL_MAX : ttl;
 		atomic_store(&state->names.slots[slot].families, families);
-		atomic_store(&state->names.slots[slot].valid_until, now_ms() + ttl * 1000ull);
+		atomic_store(&state->names.slots[slot].valid_until, now_ms() + lifetime_ms(found));
 	}
 	answer_from_slot(slot, families, answer);
 	return LOOKUP_FOUND;
