@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Dialling through a proxy of the parent's network: HTTP CONNECT and SOCKS5."""
 
+import contextlib
 import socket
 
 import pytest
@@ -206,7 +207,8 @@ def test_an_answer_that_is_not_one_fails_the_dial(start, kind, answer):
 	with ByHand(start, kind) as proxy:
 		proxy.read_question()
 		proxy.socket.sendall(answer)
-		proxy.socket.shutdown(socket.SHUT_WR)
+		with contextlib.suppress(OSError):  # hostd may have seen enough, and reset
+			proxy.socket.shutdown(socket.SHUT_WR)
 		assert not proxy.opener.wait()
 		stage, reason, _ = proxy.host.outcome(proxy.opener.id)
 		assert stage == "dial" and reason != "none"
