@@ -16,6 +16,7 @@
 #include "preload/library/idna.h"
 #include "preload/library/lookup.h"
 #include "preload/library/real.h"
+#include "preload/library/result.h"
 
 // What hints mean for a name, not for a service. AI_ADDRCONFIG too: the enclave's own
 // interfaces say nothing about what hostd can reach, so it counts as having both families.
@@ -204,7 +205,7 @@ static int find(const char *node, const char *service, const struct addrinfo *hi
 	struct addrinfo *template __attribute__((cleanup(free_list))) = NULL;
 	char *converted __attribute__((cleanup(free_text))) = NULL;
 	struct lookup_answer answer;
-	LOOKUP_UNCANCELLED;
+	UNCANCELLED;
 
 	if (!is_name(node, hints))
 		return NOT_OURS;

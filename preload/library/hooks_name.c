@@ -1,72 +1,71 @@
 // SPDX-License-Identifier: MIT
-// The names that libairlock.so exports in place of libc's: each passes on to its airlock_ namesake.
-// freeaddrinfo and gai_error are left to libc: lists and requests have its own form.
+// Exported in place of libc's. freeaddrinfo and gai_error are not: lists and requests have libc's
+// own form.
 #include <netdb.h>
 
 #include "preload/library/addrinfo.h"
+#include "preload/library/hooks.h"
 #include "preload/library/hostent.h"
 #include "preload/library/lookup_async.h"
 #include "preload/library/nameinfo.h"
 
-#define EXPORTED __attribute__((visibility("default")))
-
-EXPORTED int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+EXPORT int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	struct addrinfo **result)
 {
 	return airlock_getaddrinfo(node, service, hints, result);
 }
 
-EXPORTED int getnameinfo(const struct sockaddr *address, socklen_t length, char *host,
+EXPORT int getnameinfo(const struct sockaddr *address, socklen_t length, char *host,
 	socklen_t host_size, char *service, socklen_t service_size, int flags)
 {
 	return airlock_getnameinfo(address, length, host, host_size, service, service_size, flags);
 }
 
-EXPORTED struct hostent *gethostbyname(const char *name)
+EXPORT struct hostent *gethostbyname(const char *name)
 {
 	return airlock_gethostbyname2(name, AF_INET);
 }
 
-EXPORTED struct hostent *gethostbyname2(const char *name, int family)
+EXPORT struct hostent *gethostbyname2(const char *name, int family)
 {
 	return airlock_gethostbyname2(name, family);
 }
 
-EXPORTED int gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t size,
+EXPORT int gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t size,
 	struct hostent **result, int *h_error)
 {
 	return airlock_gethostbyname2_r(name, AF_INET, host, buffer, size, result, h_error);
 }
 
-EXPORTED int gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
+EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer,
 	size_t size, struct hostent **result, int *h_error)
 {
 	return airlock_gethostbyname2_r(name, family, host, buffer, size, result, h_error);
 }
 
-EXPORTED struct hostent *gethostbyaddr(const void *address, socklen_t length, int family)
+EXPORT struct hostent *gethostbyaddr(const void *address, socklen_t length, int family)
 {
 	return airlock_gethostbyaddr(address, length, family);
 }
 
-EXPORTED int gethostbyaddr_r(const void *address, socklen_t length, int family,
-	struct hostent *host, char *buffer, size_t size, struct hostent **result, int *h_error)
+EXPORT int gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *host,
+	char *buffer, size_t size, struct hostent **result, int *h_error)
 {
 	return airlock_gethostbyaddr_r(
 		address, length, family, host, buffer, size, result, h_error);
 }
 
-EXPORTED int getaddrinfo_a(int mode, struct gaicb **list, int count, struct sigevent *event)
+EXPORT int getaddrinfo_a(int mode, struct gaicb **list, int count, struct sigevent *event)
 {
 	return airlock_getaddrinfo_a(mode, list, count, event);
 }
 
-EXPORTED int gai_suspend(const struct gaicb *const *list, int count, const struct timespec *timeout)
+EXPORT int gai_suspend(const struct gaicb *const *list, int count, const struct timespec *timeout)
 {
 	return airlock_gai_suspend(list, count, timeout);
 }
 
-EXPORTED int gai_cancel(struct gaicb *request)
+EXPORT int gai_cancel(struct gaicb *request)
 {
 	return airlock_gai_cancel(request);
 }

@@ -15,6 +15,7 @@
 #include "preload/library/library.h"
 #include "preload/library/lookup.h"
 #include "preload/library/real.h"
+#include "preload/library/result.h"
 
 // Not an errno.
 #define NOT_OURS (-1)
@@ -151,7 +152,7 @@ static int status_to_h_error(const char *name, enum lookup_status status)
 static bool find(const char *name, int family, struct lookup_answer *answer,
 	struct address selected[static LOOKUP_MAX_ADDRESSES], size_t *count, int *h_error)
 {
-	LOOKUP_UNCANCELLED;
+	UNCANCELLED;
 
 	if (!is_ours(name, family))
 		return false;

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -311,17 +310,4 @@ size_t lookup_select(const struct lookup_answer *answer, int family,
 			selected[count++] = address;
 	}
 	return count;
-}
-
-int lookup_disable_cancellation(void)
-{
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	return state;
-}
-
-void lookup_restore_cancellation(const int *state)
-{
-	pthread_setcancelstate(*state, NULL);
 }

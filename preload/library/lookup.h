@@ -27,15 +27,13 @@ enum lookup_status {
 
 enum lookup_source {
 	LOOKUP_FROM_HOSTS_FILE, // or built in: localhost
-	LOOKUP_FROM_HOSTD,      // families and order are hostd's, or the pool's for them
-	LOOKUP_FROM_POOL, // which families the name has is not known: any one can be had, IPv4
-			  // unless asked
+	LOOKUP_FROM_HOSTD,      // hostd's addresses, or the pool's of the families that hostd found
+	LOOKUP_FROM_POOL,       // which families it has is not known: IPv4 unless IPv6 is asked for
 };
 
 struct lookup_answer {
 	enum lookup_source source;
-	char name[NAME_SIZE +
-		  1]; // official name; the program's spelling without the dot at the end
+	char name[NAME_SIZE]; // official; the program's spelling, without a dot at the end
 	size_t alias_count;
 	size_t alias_bytes;
 	char aliases[LOOKUP_ALIAS_BYTES]; // alias_count texts, each with its NUL
@@ -60,15 +58,5 @@ size_t lookup_select(const struct lookup_answer *answer, int family,
 // mapped address what it maps, when IPv4 is asked for. Returns false when the line does not serve
 // the family.
 bool lookup_hosts_address(struct address *address, int family) MUST_CHECK;
-
-// Lookups are not cancellation points (pthreads(7) allows both): a cancelled thread would leave its
-// descriptors open. The pair is for LOOKUP_UNCANCELLED's use.
-int lookup_disable_cancellation(void);
-void lookup_restore_cancellation(const int *state);
-
-// Until the end of the enclosing block.
-#define LOOKUP_UNCANCELLED                                                                         \
-	__attribute__((cleanup(lookup_restore_cancellation), unused)) const int cancel_state =     \
-		lookup_disable_cancellation()
 
 #endif

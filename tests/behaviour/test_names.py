@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from support import dns_server
+from support import dns_server, peer
 
 FAMILIES = {"v4.test": ["11.0.0.6"], "v6.test": ["2600:11::6"], "both.test": ["11.0.0.5", "2600:11::5"],
 	"under_score.test": ["11.0.0.8"], "xn--tda.test": ["11.0.0.7"]}
@@ -330,6 +330,21 @@ def test_an_address_of_the_pool_that_has_no_name_has_none(airlock, probe):
 	assert "198.18.77.77 size 1025 flags 8: EAI_NONAME - -" in result.stdout
 	assert "198.18.77.77 size 1025 flags 0: 0 198.18.77.77 http" in result.stdout
 	assert result.seconds < 5
+
+
+@pytest.mark.parametrize("family, prefix", [("AF_INET", "198.1"), ("AF_INET6", "fd61:"),
+	("AF_INET6", "::ffff:198.1")])
+def test_every_form_of_a_pool_address_leads_to_its_name(airlock, peers, names, family, prefix):
+	origin = peers.listen(peer.echo)
+	names.add("origin.test", origin.host, *(["2600:11::ffff"] if prefix == "fd61:" else []))
+	result = airlock.run(["/usr/bin/python3", "-c", "import socket, sys\n"
+		f"for entry in socket.getaddrinfo('origin.test', {origin.port}, socket.{family}, socket.SOCK_STREAM,"
+		" flags=socket.AI_V4MAPPED):\n"
+		" connection = socket.create_connection(entry[4][:2])\n"
+		" connection.sendall(b'token')\n"
+		" print(entry[4][0], connection.recv(5), socket.getnameinfo(connection.getpeername(), 0)[0])"])
+	assert result.stdout.startswith(prefix), result
+	assert result.stdout.endswith("b'token' origin.test\n"), result
 
 
 # --- getent, which has libc's own calls in it, and Python's, which has others
