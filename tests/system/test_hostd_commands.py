@@ -314,7 +314,10 @@ def measured(start):
 def test_metrics_are_prometheus_text_and_count_what_happened(measured, origin):
 	before = samples()
 	with pair(measured, origin) as (opener, accepted):
-		exchange(opener, accepted, 12345)
+		opener.send(bytes(12345))
+		assert len(accepted.recv(12345, socket.MSG_WAITALL)) == 12345
+		accepted.sendall(bytes(23456))
+		assert len(opener.receive(23456)) == 23456
 		during = samples()
 	with RefusingPort() as refusing:
 		assert measured.refusal(refusing.destination) == ("dial", "refused")
@@ -325,7 +328,8 @@ def test_metrics_are_prometheus_text_and_count_what_happened(measured, origin):
 	assert all(name.startswith("airlock_") for name in after)
 	assert any(value == 1 and "refused" in key for key, value in changed.items()), changed
 	assert any(value == 1 and "denied" in key for key, value in changed.items()), changed
-	assert sum(value == 12345 for value in changed.values()) >= 2, changed
+	assert any(value == 12345 and "up" in key for key, value in changed.items()), changed
+	assert any(value == 23456 and "down" in key for key, value in changed.items()), changed
 	assert during != before
 
 

@@ -185,6 +185,7 @@ def test_a_stream_that_is_given_up_while_gated_ends_the_dial(host):
 			wait_dialling(host, opener)
 			assert host.descriptors() > before
 		wire.wait_until(lambda: host.descriptors() == before, "the dial is given up")
+		assert host.line_of(opener.id)["class"] == "none", "it was the kernel that gave up"
 
 
 def test_the_gate_verb_holds_the_gate_as_long_as_asked(host):

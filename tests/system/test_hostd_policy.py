@@ -20,6 +20,7 @@ NAMES = {
 	"a.web.test": ["11.0.0.5"],
 	"a.b.web.test": ["11.0.0.5"],
 	"xweb.test": ["11.0.0.5"],
+	"other-web.test": ["11.0.0.5"],
 	"web.test.evil.test": ["11.0.0.5"],
 	"db.test": ["10.11.0.1"],
 	"both.test": ["10.11.0.1", "11.0.0.5"],
@@ -44,6 +45,7 @@ TABLE = [
 	("allow *.web.test", 443, "a.b.web.test", ALLOWED),
 	("allow *.web.test", 443, "web.test", DENIED),
 	("allow *.web.test", 443, "xweb.test", DENIED),
+	("allow *.web.test", 443, "other-web.test", DENIED),
 	("allow *.web.test", 443, "web.test.evil.test", DENIED),
 	("allow *", 443, "web.test", ALLOWED),
 	("allow *", 443, "six.test", ALLOWED),
@@ -180,6 +182,25 @@ def test_a_name_whose_record_is_a_mapped_private_address_is_denied(public, dns):
 def test_allow_any_reaches_the_neighbours_of_special_blocks(public, address):
 	"""Most have no route in the tests' world; what counts is that hostd tried."""
 	assert public.refusal((address, 81))[0] == "dial"
+
+
+@pytest.mark.parametrize("rules, address, stage", [
+	("allow 64:ff9b::/96", "64:ff9b::11.0.0.5", "dial"),
+	("allow 64:ff9b::/96", "64:ff9b::10.11.0.1", "policy"),
+	("allow 64:ff9b::/96", "64:ff9b::169.254.169.254", "policy"),
+	("allow 64:ff9b::/96\nallow 10.11.0.1", "64:ff9b::10.11.0.1", "dial"),
+	("allow 64:ff9b::/96\ndeny 11.0.0.0/24", "64:ff9b::11.0.0.5", "policy"),
+	("allow 2002::/16", "2002:a0b:1::1", "policy"),
+	("allow 2002::/16", "2002:b00:5::1", "dial"),
+	("allow ::/0", "64:ff9b::11.0.0.5", "policy"),
+	("allow ::/0", "::1", "policy"),
+	("allow ::/0", "2600:11::5", "dial"),
+	("allow 0.0.0.0/0", "127.0.0.1", "policy"),
+	("allow 0.0.0.0/0", "10.11.0.1", "policy"),
+	("allow 0.0.0.0/0", "11.0.0.5", "dial"),
+])
+def test_a_block_that_is_wider_or_embeds_an_address_does_not_name_what_is_inside(start, rules, address, stage):
+	assert start(rules).refusal((address, 80))[0] == stage
 
 
 # --- other spellings of 127.0.0.1 and of the metadata service
