@@ -186,13 +186,15 @@ void dial_start(struct session *session)
 	dial_next(session);
 }
 
-static void dial_win(struct session *session, size_t attempt)
+static void dial_win(struct session *session, size_t attempt, uint32_t events)
 {
 	struct dial *dial = session->dial;
 
 	session->destination.fd = dial->attempts[attempt];
 	session->destination.awaits_writing = true; // part of DIAL_EVENTS
 	session->destination_part = (uint8_t)(attempt + 1);
+	// Bytes and their end may have come with the connection, in the same event.
+	end_note_events(&session->destination, events);
 	session->dialled = dial->addresses[attempt];
 	session->dialled_port = dial->port;
 	dial->attempts[attempt] = -1;
@@ -221,7 +223,7 @@ void dial_on_destination(struct session *session, uint8_t part, uint32_t events)
 	// of the relay.
 	if (!error || error == ECONNRESET || error == EPIPE) {
 		session->failure = error;
-		dial_win(session, attempt);
+		dial_win(session, attempt, events);
 		return;
 	}
 	dial_note_failure(session, attempt, error);

@@ -121,7 +121,7 @@ static void session_on_timer(void *owner)
 	states[session->state].on_deadline(session);
 }
 
-static void end_note(struct end *end, uint32_t events)
+void end_note_events(struct end *end, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		end->is_readable = true;
@@ -136,11 +136,11 @@ void session_handle_event(struct session *session, uint8_t part, uint32_t events
 	const struct session_phase *phase = &states[session->state];
 
 	if (!part && phase->on_opener) {
-		end_note(&session->opener, events);
+		end_note_events(&session->opener, events);
 		phase->on_opener(session, events);
 	} else if (part && phase->on_destination) {
 		if (part == session->destination_part)
-			end_note(&session->destination, events);
+			end_note_events(&session->destination, events);
 		phase->on_destination(session, part, events);
 	}
 }

@@ -113,6 +113,9 @@ struct session {
 // A stream was accepted: takes fd over whatever happens, and starts to read the request.
 void session_begin(struct worker *worker, int fd, enum endpoint_transport transport, uint32_t cid);
 
+// Keeps what an edge said: it is not said again. Each event of a socket passes through here once.
+void end_note_events(struct end *end, uint32_t events);
+
 // The one setter; logs the transition at level debug.
 void session_set_state(struct session *session, enum session_state state);
 
