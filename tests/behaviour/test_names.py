@@ -194,10 +194,13 @@ def test_asynchronous_lookups_of_a_slow_name(both, probe, names):
 	both([probe("lookups_async"), "slow", "slow.test", "80"]).assert_same()
 
 
-def test_asynchronous_lookups_and_fork(both, probe, names):
+def test_asynchronous_lookups_and_fork(airlock, probe, names):
+	"""Not compared: in the child of such a fork glibc's own getaddrinfo_a often waits for ever."""
 	names.add("slow.test", "11.0.0.5", ttl=0)
 	names.delay("slow.test", 0.5)
-	both([probe("lookups_async"), "fork", "slow.test", "80"]).assert_same()
+	output = airlock.run([probe("lookups_async"), "fork", "slow.test", "80"]).stdout
+	assert "child ended with 0\n" in output
+	assert output.count("slow.test: 0\n") == 3 and output.count("127.0.0.1: 0\n") == 3, output
 
 
 def test_threads_that_are_cancelled_in_a_lookup(airlock, probe, names):
