@@ -17,7 +17,7 @@
 
 #include "preload/library/real.h"
 
-#define BUCKETS  32768u // a power of two; descriptors that differ by a multiple of it share a bucket
+#define BUCKETS  32768u // a power of two; descriptors a multiple of it apart share a bucket
 #define KEY_BUSY UINT64_MAX
 
 struct slot {

@@ -14,6 +14,7 @@
 #include "preload/library/result.h"
 #include "preload/library/settle.h"
 #include "preload/library/user_memory.h"
+#include "wire/stream.h"
 
 #define PEEK_SIZE   4096
 #define PEEK_PIECES 256
@@ -40,6 +41,25 @@ static int put_address(const struct socket_entry *entry, const struct address *a
 	return user_memory_put_address(to, length, &storage, full);
 }
 
+// A TCP socket has no peer any more after an RST, nor after both sides have ended (state CLOSE). A
+// bare close of the stream is the former, unless we have ended our side, when every close looks
+// bare (wire/README.md); then the end of the data says whether the other side has.
+static bool is_connected(int fd, struct socket_entry *entry)
+{
+	uint32_t flags;
+	char byte;
+
+	if (settle_look(fd, entry) != SOCKET_PHASE_OPEN)
+		return false;
+	flags = atomic_load(&entry->flags);
+	if (!(flags & SOCKET_FLAG_WRITE_SHUT))
+		return stream_probe(fd) == 0;
+	if (flags & SOCKET_FLAG_READ_SHUT)
+		return true; // the end of the data is our own doing
+	errno = 0;
+	return real_recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0 || errno == EAGAIN;
+}
+
 int airlock_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct socket_entry *entry = find_stream(fd);
@@ -51,7 +71,7 @@ int airlock_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 		return result < 0 && adopt_stream(fd) ? airlock_getpeername(fd, address, length)
 						      : result;
 	}
-	if (settle_look(fd, entry) == SOCKET_PHASE_OPEN)
+	if (is_connected(fd, entry))
 		result = put_address(entry, &entry->peer, entry->peer_port, address, length);
 	return (int)result_return(result, saved_errno);
 }
@@ -104,7 +124,7 @@ static int shut_stream(int fd, struct socket_entry *entry, int how)
 		return -EINVAL;
 	switch (settle_look(fd, entry)) {
 	case SOCKET_PHASE_OPEN:
-		return shut_open(fd, entry, how);
+		return is_connected(fd, entry) ? shut_open(fd, entry, how) : -ENOTCONN;
 	case SOCKET_PHASE_PENDING:
 		return shut_pending(fd, entry);
 	default:
