@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "preload/library/fork_guard.h"
 #include "preload/library/log.h"
@@ -26,6 +27,7 @@ enum library_stage {
 
 struct library {
 	_Atomic int stage;
+	_Atomic pid_t builder; // the thread that does the constructor's work
 	struct settings settings;
 	_Atomic(struct state *) state;
 	bool has_state_path;
@@ -62,10 +64,14 @@ static void initialise(void)
 	int expected = LIBRARY_NEW;
 
 	if (!atomic_compare_exchange_strong(&library.stage, &expected, LIBRARY_BUSY)) {
-		while (atomic_load(&library.stage) != LIBRARY_READY)
+		// In a signal handler that interrupted the work nobody could finish it: there, what
+		// is not read yet counts as not configured, which denies.
+		while (atomic_load(&library.stage) != LIBRARY_READY &&
+			atomic_load(&library.builder) != gettid())
 			sched_yield();
 		return;
 	}
+	atomic_store(&library.builder, gettid());
 	real_initialise();
 	fork_guard_initialise();
 	load_settings();

@@ -62,18 +62,36 @@ static ssize_t receive_once(int fd, struct msghdr *message, int flags)
 	return result;
 }
 
+// How many bytes a receive waits for.
+static size_t wanted_length(int fd, const struct msghdr *message, int flags)
+{
+	size_t total = total_length(message);
+	int lowest = 1;
+	socklen_t size = sizeof(lowest);
+
+	if ((flags & MSG_WAITALL) ||
+		real_getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowest, &size) < 0)
+		return total;
+	return total < (size_t)lowest ? total : (size_t)lowest;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 // vsock refuses (ENOMEM) to wait for more than its receive allowance, be it MSG_WAITALL or
 // SO_RCVLOWAT: wait for it piece by piece.
 static ssize_t receive_whole(int fd, const struct msghdr *message, int flags)
 {
-	size_t total = 0;
+	size_t wanted = wanted_length(fd, message, flags), total = 0;
 
 	for (size_t i = 0; i < message->msg_iovlen; i++) {
 		char *bytes = message->msg_iov[i].iov_base;
-		size_t length = message->msg_iov[i].iov_len;
+		size_t length = least(message->msg_iov[i].iov_len, wanted - total);
 
 		for (size_t done = 0; done < length;) {
-			size_t part = length - done < WHOLE_PIECE ? length - done : WHOLE_PIECE;
+			size_t part = least(length - done, WHOLE_PIECE);
 			ssize_t count = real_recv(fd, bytes + done, part, flags | MSG_WAITALL);
 			if (count <= 0)
 				return total > 0 ? (ssize_t)total : result_of(count);

@@ -272,15 +272,26 @@ static size_t vector_length(const struct iovec *pieces, size_t count)
 ssize_t airlock_writev(int fd, const struct iovec *pieces, int count)
 {
 	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces};
-	struct socket_entry *entry;
+	struct socket_entry *entry = NULL;
+	int saved_errno = errno;
+	ssize_t sent;
 
 	if (fds_is_plain(fd) || count < 0 || count > IOV_MAX)
 		return real_writev(fd, pieces, count);
-	entry = (fds_classify(fd) & FD_CLASS) == FD_PLAIN ? NULL : fds_find(fd);
-	if (!entry)
-		return real_writev(fd, pieces, count);
 	message.msg_iovlen = (size_t)count;
-	return send_slowly(fd, entry, &message, 0);
+	switch (choose_path(fd, false, vector_length(pieces, (size_t)count), &entry)) {
+	case PATH_PLAIN:
+		return real_writev(fd, pieces, count);
+	case PATH_STREAM:
+		return send_slowly(fd, entry, &message, 0);
+	default:
+		sent = real_sendmsg(fd, &message, MSG_NOSIGNAL);
+	}
+	if (sent >= 0 || errno != ENOTSOCK)
+		return sent >= 0 ? sent : finish(fd, 0);
+	fds_set_plain(fd);
+	errno = saved_errno;
+	return real_writev(fd, pieces, count);
 }
 
 ssize_t airlock_sendto(int fd, const void *buffer, size_t length, int flags,
