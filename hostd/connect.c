@@ -195,13 +195,15 @@ void connect_on_opener(struct session *session, uint32_t events)
 
 void connect_grant(struct session *session)
 {
-	static const struct outcome granted = {.stage = OUTCOME_STAGE_OPEN, .class = OUTCOME_NONE};
+	struct outcome outcome = {.stage = OUTCOME_STAGE_OPEN, .class = OUTCOME_NONE};
 	struct worker *worker = session->worker;
 	int error;
 
+	if (session->failure)
+		relay_describe_failure(session, &outcome);
 	// Decided before the gate opens: the opener may ask STATUS the moment it is woken.
 	recent_add(worker->shared->recent, session->cid, session->id);
-	outcomes_store(worker->shared->outcomes, session->cid, session->id, &granted, worker->now);
+	outcomes_store(worker->shared->outcomes, session->cid, session->id, &outcome, worker->now);
 	error = stream_open_gate(session->opener.fd, session->transport);
 	if (error) {
 		session_refuse(session, OUTCOME_STAGE_INTERNAL, OUTCOME_INTERNAL,

@@ -363,18 +363,26 @@ static bool flow_run(const struct flow *flow)
 	return true;
 }
 
-static void relay_end(struct session *session)
+void relay_describe_failure(const struct session *session, struct outcome *outcome)
 {
 	char address[ADDRESS_TEXT_SIZE];
 	enum outcome_class class = OUTCOME_RESET;
+
+	if (session->failure != ECONNRESET && session->failure != EPIPE)
+		class = outcome_class_from_errno(session->failure);
+	outcome_set(outcome, OUTCOME_STAGE_RELAY, class, "%s port %u: %s",
+		address_format(&session->dialled, address), session->dialled_port,
+		strerror(session->failure));
+}
+
+static void relay_end(struct session *session)
+{
+	struct outcome outcome;
 	int unsent = 0;
 
-	if (session->failure && session->failure != ECONNRESET && session->failure != EPIPE)
-		class = outcome_class_from_errno(session->failure);
 	if (session->failure) {
-		session_refuse(session, OUTCOME_STAGE_RELAY, class, "%s port %u: %s",
-			address_format(&session->dialled, address), session->dialled_port,
-			strerror(session->failure));
+		relay_describe_failure(session, &outcome);
+		session_close(session, &outcome);
 		return;
 	}
 	// An RST throws away what the kernel has not delivered yet (tcp(7), SIOCOUTQ).
