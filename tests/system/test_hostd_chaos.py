@@ -104,6 +104,10 @@ class Monkey(threading.Thread):
 			opener.socket.setblocking(False)
 			for _ in range(self.chance.randrange(6)):
 				self.use(opener)
+			if self.chance.random() < 0.5:
+				opener.socket.setblocking(True)
+				opener.finish()
+				opener.receive_all()  # every mood ends once its caller has; a lost end times out here
 
 	def use(self, opener):
 		try:
