@@ -152,13 +152,16 @@ static void in_another_root(void)
 	talk();
 }
 
-// Says to a file, because it has no standard output. Argument: the file.
+// Says to a file, because it has no standard output. Arguments: the file; how many of the three
+// descriptors it gives itself again, by /dev/null, before its socket gets the next number.
 static void without_standard_descriptors(void)
 {
 	int opened = open(probe_arguments[0], O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	int file = must("dup", fcntl(must("open", opened), F_DUPFD_CLOEXEC, 10));
 	for (int fd = 0; fd < 10; fd++)
 		close(fd);
+	for (int fd = 0; probe_arguments[1] && fd < atoi(probe_arguments[1]); fd++)
+		must("open", open("/dev/null", O_RDWR));
 	int fd = probe_socket(0), result = probe_connect(fd);
 	char text[8] = "";
 	dprintf(file, "socket %d connect %d next %d\n", fd, result, dup(fd));

@@ -117,16 +117,17 @@ def test_a_program_that_closes_its_standard_descriptors(airlock, origin, probe):
 	assert reports[0] == reports[1] == "socket 0 connect 0 next 1\nrecv ping\n"
 
 
-def test_a_program_that_is_started_without_standard_descriptors(airlock, origin, probe):
-	"""And asked for a log: it must not go to the connection that has the number of stderr."""
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_connection_with_a_standard_number_gets_no_log(airlock, origin, probe, number):
+	"""A program that was started without standard descriptors, and was asked for a log."""
 	airlock.configure(log="debug")
 	reports = []
 	for name, run in (("native", airlock.native), ("airlock", airlock.run)):
 		report = airlock.home / name
 		run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", probe("hygiene"), "without-standard-descriptors",
-			origin.host, origin.port, report], env={"AIRLOCK_LOG": "debug"})
+			origin.host, origin.port, report, number], env={"AIRLOCK_LOG": "debug"})
 		reports.append(report.read_text())
-	assert reports[0] == reports[1] and "recv ping" in reports[0]
+	assert reports[0] == reports[1] == f"socket {number} connect 0 next {number + 1}\nrecv ping\n"
 	for connection in origin.wait_connections(2):
 		connection.wait_end()
 		assert connection.received == b"ping"
