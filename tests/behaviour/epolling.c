@@ -51,21 +51,31 @@ static void level(void)
 	say_event("writable", set, PROBE_WAIT_MS);
 }
 
-// A second EPOLLOUT edge is allowed (epoll(7), Q9) and comes where the gate's end moves the send
-// buffer.
+// An edge more than needed is allowed (epoll(7), Q9): EPOLLOUT comes again where the gate's end
+// moves the send buffer. So the edge that is meant is awaited.
+static void await_readable(const char *what, int set)
+{
+	struct epoll_event event = {0};
+
+	while (!(event.events & EPOLLIN))
+		if (epoll_wait(set, &event, 1, PROBE_WAIT_MS) != 1)
+			give_up("epoll_wait");
+	say("%s: mark %llx", what, (unsigned long long)event.data.u64);
+}
+
 static void edge(void)
 {
+	char text[16];
 	int set = epoll_create1(EPOLL_CLOEXEC);
 	int fd = registered(set, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 	say_event("connected", set, PROBE_WAIT_MS);
 	say("SO_ERROR: %s", error_name(so_error(fd)));
-	said("send", send(fd, "ping\n", 5, MSG_NOSIGNAL));
-	say_event("readable", set, PROBE_WAIT_MS);
-	char text[16];
-	said("recv", recv(fd, text, sizeof(text), 0));
-	said("recv", recv(fd, text, sizeof(text), 0));
-	said("send", send(fd, "ping\n", 5, MSG_NOSIGNAL));
-	say_event("readable again", set, PROBE_WAIT_MS);
+	for (int i = 0; i < 3; i++) {
+		said("send", send(fd, "ping\n", 5, MSG_NOSIGNAL));
+		await_readable("readable", set);
+		said("recv", recv(fd, text, sizeof(text), 0));
+		said("recv", recv(fd, text, sizeof(text), 0));
+	}
 }
 
 static void one_shot(void)
