@@ -8,6 +8,7 @@ wants: until release(), or for hold seconds.
 	proxy = upstreams.socks5(hold=None, reply=REFUSED)     # None: until proxy.release()
 	proxy = upstreams.http(status="403 Forbidden")
 """
+import os
 import select
 import socket
 import struct
@@ -23,7 +24,7 @@ class Upstream:
 		"""target: dial this instead of what was asked for."""
 		self._hold = hold
 		self._target = target
-		self._gate = threading.Event()
+		self._released = os.eventfd(0, os.EFD_CLOEXEC)  # readable for good once released
 		self._changed = threading.Condition()
 		self._sockets = []
 		self.asked = []  # (host, port) as they were asked for
@@ -37,7 +38,7 @@ class Upstream:
 
 	def release(self):
 		"""Lets every held answer, and all later ones, go."""
-		self._gate.set()
+		os.eventfd_write(self._released, 1)
 
 	def wait_asked(self, count=1, timeout=10):
 		with self._changed:
@@ -46,7 +47,7 @@ class Upstream:
 			return self.asked[:count]
 
 	def stop(self):
-		self._gate.set()
+		self.release()
 		for sock in [self._listener, *self._sockets]:
 			try:
 				sock.shutdown(socket.SHUT_RDWR)
@@ -70,10 +71,19 @@ class Upstream:
 				with self._changed:
 					self.asked.append(address)
 					self._changed.notify_all()
-				self._gate.wait(self._hold)
+				self._wait_release(sock)
 				self._answer(sock, self._target or address)
 			except (OSError, ValueError, struct.error):
 				pass
+
+	def _wait_release(self, sock):
+		"""Ends early, with ValueError, when whoever asked has gone."""
+		poller = select.poll()
+		poller.register(self._released, select.POLLIN)
+		poller.register(sock, select.POLLRDHUP)
+		ready = dict(poller.poll(None if self._hold is None else self._hold * 1000))
+		if ready and self._released not in ready:
+			raise ValueError("given up")
 
 	def _relay(self, one, other):
 		"""Both directions, half-closes included, until both have ended."""
