@@ -132,9 +132,11 @@ static void drop_entry(struct outcomes *outcomes, struct entry *entry)
 	free(entry);
 }
 
+// Each worker brings its own idea of now, taken when its turn began, so a decision may lie a little
+// in the future.
 static void expire(struct outcomes *outcomes, uint64_t now_ms)
 {
-	while (outcomes->oldest && now_ms - outcomes->oldest->decided_at >= OUTCOMES_LIFETIME)
+	while (outcomes->oldest && now_ms >= outcomes->oldest->decided_at + OUTCOMES_LIFETIME)
 		drop_entry(outcomes, outcomes->oldest);
 }
 

@@ -123,6 +123,18 @@ Test(hostd_outcomes, keeps_a_decision_for_its_lifetime_and_a_dial_for_ever)
 	outcomes_destroy(outcomes);
 }
 
+Test(hostd_outcomes, keeps_a_decision_that_another_worker_s_clock_puts_in_the_future)
+{
+	struct outcomes *outcomes = outcomes_create();
+	store(outcomes, 1, OUTCOME_REFUSED, 1000);
+	cr_assert_eq(find(outcomes, CID, 1, 999), OUTCOMES_DECIDED);
+	store(outcomes, 2, OUTCOME_REFUSED, 0);
+	cr_assert(outcomes_begin(outcomes, CID, id_of(3).bytes, 1));
+	cr_assert_eq(find(outcomes, CID, 1, 1001), OUTCOMES_DECIDED);
+	cr_assert_eq(find(outcomes, CID, 1, 1000 + OUTCOMES_LIFETIME), OUTCOMES_UNKNOWN);
+	outcomes_destroy(outcomes);
+}
+
 Test(hostd_outcomes, is_bounded_and_drops_the_oldest_decision)
 {
 	struct outcomes *outcomes = outcomes_create();
