@@ -120,8 +120,8 @@ def test_a_preloaded_server_accepts_from_outside(airlock, background, directory,
 	result = airlock.native(["curl", "-sS", "--no-progress-meter", "--parallel",
 		f"http://{host}:{port}/page?[1-50]"])
 	assert result.stdout == "served by a preloaded program\n" * 50, daemon.output
-	said = (directory / "access").read_text() if server == "nginx" else daemon.output
-	assert said.count("11.0.0.1") >= 50 or said.count(host) >= 50, "callers are known by their address"
+	said = lambda: (directory / "access").read_text() if server == "nginx" else daemon.output
+	peer.wait_until(lambda: said().count("11.0.0.") >= 50, what="a line for each caller, by its address")
 	assert not streams(airlock.hostd), airlock.hostd.output
 
 

@@ -90,7 +90,7 @@ def test_a_refused_upstream_is_a_502_at_once(proxy, way):
 		result = nginx.get("/refused")
 		assert result.stderr == "502", nginx.output
 		assert result.seconds < 0.9, "sooner than its timeout"
-	assert "connect() failed (111: Connection refused) while connecting to upstream" in nginx.output
+	nginx.wait_line("connect() failed (111: Connection refused) while connecting to upstream")
 
 
 @WAYS
@@ -108,7 +108,7 @@ def test_a_dial_that_hangs_is_a_504_at_its_own_timeout(proxy, peers, way):
 	result = nginx.get("/held")
 	assert result.stderr == "504", nginx.output
 	assert 0.9 < result.seconds < 2.7, "its timeout is one second, the kernel's three"
-	assert re.search(r"upstream timed out \(110: .*\) while connecting to upstream", nginx.output), nginx.output
+	nginx.wait_line(re.compile(r"upstream timed out \(110: .*\) while connecting to upstream").search)
 
 
 def test_other_requests_are_answered_while_a_dial_is_held(proxy, airlock, hostd, upstreams, background):

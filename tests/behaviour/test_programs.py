@@ -377,7 +377,7 @@ def test_nginx_as_a_proxy(airlock, web, authority, peers, directory, background,
 		assert get("/page.txt").stdout == "a page from web.test\n200"
 	assert get("/secure/page.txt").stdout == "a page from web.test\n200"
 	assert get("/refused").stdout.endswith("502")
-	assert "Connection refused" in daemon.output
+	daemon.wait_line("Connection refused")
 	large = airlock.native(["curl", "-sS", "--unix-socket", f"{directory}/proxy.sock",
 		"http://proxy/large.bin"])
 	assert large.raw == web.large
