@@ -130,24 +130,24 @@ def _build_files():
 	os.chmod(directory, 0o755)
 
 
-def _vsock_filter():
-	"""The program of a filter (seccomp(2)) with which socket(AF_VSOCK, ...) fails with EACCES."""
+def _vsock_filter(error):
+	"""The program of a filter (seccomp(2)) with which socket(AF_VSOCK, ...) fails."""
 	program = []
 	for architecture, number in SOCKET_CALLS:
 		program += [
 			(LOAD, 0, 0, AT_ARCHITECTURE), (JUMP_IF_EQUAL, 0, 5, architecture),
 			(LOAD, 0, 0, AT_NUMBER), (JUMP_IF_EQUAL, 0, 3, number),
 			(LOAD, 0, 0, AT_FIRST_ARGUMENT), (JUMP_IF_EQUAL, 0, 1, socket.AF_VSOCK),
-			(RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.EACCES),
+			(RETURN, 0, 0, SECCOMP_RET_ERRNO | error),
 		]
 	program.append((RETURN, 0, 0, SECCOMP_RET_ALLOW))
 	return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def _refuse_vsock():
-	"""For good, also in children. Whoever has CAP_SYS_ADMIN in its user namespace needs no
+def refuse_vsock(error=errno.EACCES):
+	"""For good, also in children; the last one's error counts. Whoever has CAP_SYS_ADMIN in its user namespace needs no
 	PR_SET_NO_NEW_PRIVS for this, under which setuid programs would not be such."""
-	program = _vsock_filter()
+	program = _vsock_filter(error)
 	instructions = ctypes.create_string_buffer(program, len(program))
 	# struct sock_fprog, padded by native alignment
 	header = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
@@ -165,7 +165,7 @@ def enter():
 	_call("unshare", CLONE_NEWNET | CLONE_NEWNS)
 	_build_files()
 	_build_network()
-	_refuse_vsock()
+	refuse_vsock()
 	_entered = True
 
 
