@@ -89,8 +89,9 @@ def test_ten_thousand_cancelled_attempts_leak_no_descriptor(start):
 # --- too few descriptors
 
 def wait_decided(openers):
-	"""Waits until hostd has answered each of them; closes those that it has. Returns the grants."""
-	grants, poll = 0, select.poll()
+	"""Waits until hostd has answered each of them; closes those that it has. Returns how many were
+	granted, and the ids of those that were refused."""
+	grants, refused, poll = 0, [], select.poll()
 	waiting = {opener.socket.fileno(): opener for opener in openers}
 	for number in waiting:
 		poll.register(number, select.POLLOUT)
@@ -98,10 +99,14 @@ def wait_decided(openers):
 		ready = poll.poll(wire.PATIENCE * 1000)
 		assert ready, f"{len(waiting)} openers were never answered"
 		for number, events in ready:
-			grants += not events & select.POLLHUP
 			poll.unregister(number)
-			waiting.pop(number).close()
-	return grants
+			opener = waiting.pop(number)
+			opener.close()
+			if events & select.POLLHUP:
+				refused.append(opener.id)
+			else:
+				grants += 1
+	return grants, refused
 
 
 def test_a_flood_with_too_few_descriptors_neither_ends_nor_spins_hostd(start):
@@ -116,7 +121,10 @@ def test_a_flood_with_too_few_descriptors_neither_ends_nor_spins_hostd(start):
 		share = (host.processor_seconds() - used) / (time.monotonic() - begun)
 		assert share < 0.2, f"{share:.0%} of a processor while starved"
 		assert not host.has_ended()
-		assert wait_decided(flood) > 0
+		grants, refused = wait_decided(flood)
+		assert grants > 0
+		for stream_id in refused:
+			assert host.outcome(stream_id)[:2] == ("limit", "limit")
 		with Origin() as fresh, pair(host, fresh) as (opener, accepted):
 			exchange(opener, accepted)
 

@@ -3,6 +3,7 @@
 
 import errno
 import select
+import signal
 import socket
 import struct
 import threading
@@ -84,6 +85,21 @@ def test_the_outcome_is_stored_before_the_opener_can_see_the_close(host):
 			with host.open(refusing.destination) as opener:
 				assert not opener.wait()
 				assert host.outcome(opener.id, wait=False)[:2] == ("dial", "refused")
+
+
+def test_no_outcome_is_lost_while_many_are_decided_at_once(start):
+	"""Each thread of hostd has its own idea of now; none may take another's outcome for an old one."""
+	host = start(more="workers 4")
+	with RefusingPort() as refusing:
+		for _ in range(20):
+			host.send_signal(signal.SIGSTOP)  # so that each thread finds a long batch to work on
+			openers = [host.open(refusing.destination) for _ in range(300)]
+			host.send_signal(signal.SIGCONT)
+			assert not any(opener.wait() for opener in openers)
+			outcomes = [host.outcome(opener.id, wait=False)[:2] for opener in openers]
+			assert set(outcomes) == {("dial", "refused")}
+			for opener in openers:
+				opener.close()
 
 
 def test_a_destination_that_answers_and_ends_at_once_is_a_success(host, origin):

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from support import transfer, upstream
+from support import transfer, upstream, wire
 from support.origin import Origin, RefusingPort, SilentPort, exchange, pair
 
 TOKEN = "198.18.0.1"
@@ -42,6 +42,13 @@ def test_a_name_goes_to_the_proxy_as_a_name(start, upstreams, dns, origin, kind)
 		with origin.accept() as accepted:
 			exchange(opener, accepted)
 	assert proxy.asked == [("web.test", origin.port)]
+
+
+def test_a_name_that_only_the_proxy_can_resolve_is_not_looked_up(start, upstreams, dns):
+	host = start(through(upstreams.http()))
+	assert wire.resolve(host.path, "web.test").status == wire.OK
+	assert wire.resolve(host.path, "denied.test").status == wire.DENIED
+	assert not dns.queries
 
 
 @pytest.mark.parametrize("kind", KINDS)
