@@ -77,7 +77,8 @@ def test_the_launcher_keeps_what_was_to_be_preloaded(airlock, origin, probe, nam
 	("without-environment", None)])
 @pytest.mark.parametrize("sanitizer", ["address", "undefined"])
 def test_a_program_with_a_sanitizer(both, origin, probe, case, host, sanitizer):
-	program = probe("hygiene", f"-fsanitize={sanitizer}", f"-static-lib{'a' if sanitizer == 'address' else 'ub'}san")
+	runtime = {"address": "-static-libasan", "undefined": "-static-libubsan"}[sanitizer]
+	program = probe("hygiene", f"-fsanitize={sanitizer}", runtime)
 	pair = both([program, case, host or origin.host, origin.port]).assert_same()
 	assert pair.airlock.status == 0 and "gave up" not in pair.airlock.stdout, pair.describe()
 
@@ -228,15 +229,26 @@ def test_the_environment_is_left_as_it_was(airlock):
 # --- setuid
 
 @pytest.fixture
-def setuid_probe(probe):
-	"""A copy that becomes root for whoever runs it."""
+def probes(probe, directory):
+	"""Where anybody may run them: a plain copy, and one that becomes root for whoever runs it."""
 	if not world.is_real_root:
 		pytest.skip("only root can make a program of root's")
-	program = pathlib.Path(probe("hygiene") + "-setuid")
-	shutil.copy(probe("hygiene"), program)
-	program.chmod(0o4755)
-	yield program
-	program.unlink()
+	if os.statvfs(directory).f_flag & os.ST_NOSUID:
+		pytest.skip(f"{directory} is mounted nosuid")
+	copies = directory / "plain", directory / "setuid"
+	for copy, mode in zip(copies, (0o755, 0o4755)):
+		shutil.copy(probe("hygiene"), copy)
+		copy.chmod(mode)
+	return copies
+
+
+@pytest.fixture
+def shared_library(directory):
+	"""A copy that anybody may read."""
+	copy = directory / "libairlock.so"
+	shutil.copy(library(), copy)
+	copy.chmod(0o4755)
+	return copy
 
 
 def as_nobody(*command):
@@ -247,12 +259,13 @@ def see_streams(airlock):
 	return [line for line in airlock.hostd.log() if "id" in line]
 
 
-def test_a_setuid_program_is_not_preloaded(airlock, origin, setuid_probe):
+def test_a_setuid_program_is_not_preloaded(airlock, origin, probes, shared_library):
 	"""By the loader. The other one is, which shows that nobody may use the library here."""
-	environment = {key: str(value) for key, value in preloaded(airlock).items()} | {"AIRLOCK_LOG": "debug"}
+	environment = {"LD_PRELOAD": str(shared_library), "AIRLOCK_CONF": str(airlock.config),
+		"AIRLOCK_LOG": "debug"}
+	plain, setuid = probes
 	pathlib.Path(airlock.hostd.directory, "hostd.sock").chmod(0o666)
-	plain = str(setuid_probe).removesuffix("-setuid")
-	for number, (program, is_routed) in enumerate(((setuid_probe, False), (plain, True)), 1):
+	for number, (program, is_routed) in enumerate(((setuid, False), (plain, True)), 1):
 		result = airlock.native(as_nobody(program, "talk", origin.host, origin.port), env=environment)
 		assert result.stdout == "connect: 0\nsend: 4\nrecv: 4 ping\n", result
 		assert ("airlock" in result.stderr) == is_routed, result
@@ -261,28 +274,27 @@ def test_a_setuid_program_is_not_preloaded(airlock, origin, setuid_probe):
 	assert len(see_streams(airlock)) == 1, airlock.hostd.output
 
 
-def test_a_setuid_program_that_is_preloaded_ignores_the_environment(airlock, origin, setuid_probe, directory):
+def test_a_setuid_program_that_is_preloaded_ignores_the_environment(airlock, origin, probes, shared_library):
 	"""The loader does preload a set-user-ID library from a standard directory (ld.so(8)); it is put over
 	one that no program needs, in a mount namespace of its own."""
 	standard = pathlib.Path("/usr/lib", f"{os.uname().machine}-linux-gnu", "libutil.so.1")
 	if not standard.exists():
 		pytest.skip(f"there is no {standard}")
-	copy = directory / "libairlock.so"
-	shutil.copy(library(), copy)
-	copy.chmod(0o4755)
+	if os.path.exists("/etc/airlock/enclave.conf"):
+		pytest.skip("this machine has a configuration of its own")
+	plain, setuid = probes
 	pathlib.Path(airlock.hostd.directory, "hostd.sock").chmod(0o666)
 	environment = {"LD_PRELOAD": standard.name, "AIRLOCK_CONF": str(airlock.config), "AIRLOCK_LOG": "debug",
 		"AIRLOCK_HOSTD": airlock.hostd.endpoint}
-	plain = str(setuid_probe).removesuffix("-setuid")
 
 	def run(program):
 		words = as_nobody("env", *(f"{key}={value}" for key, value in environment.items()), program, "talk",
 			origin.host, origin.port)
-		return airlock.native(["unshare", "--mount", "sh", "-ec", f'mount --bind {copy} {standard}; exec "$@"',
-			"sh", *words])
+		cover = f'mount --bind {shared_library} {standard}; exec "$@"'
+		return airlock.native(["unshare", "--mount", "sh", "-ec", cover, "sh", *words])
 
 	assert "airlock" in run(plain).stderr, "the library is preloaded by that name"
-	result = run(setuid_probe)
+	result = run(setuid)
 	assert result.stderr == "", "it was not asked to log by anyone whom it may trust"
 	# Without the environment there is no configuration here, and without one nothing is routed nor let out.
 	assert re.fullmatch(r"connect: -1 E\w+\n", result.stdout), result

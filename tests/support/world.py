@@ -145,8 +145,8 @@ def _vsock_filter(error):
 
 
 def refuse_vsock(error=errno.EACCES):
-	"""For good, also in children; the last one's error counts. Whoever has CAP_SYS_ADMIN in its user namespace needs no
-	PR_SET_NO_NEW_PRIVS for this, under which setuid programs would not be such."""
+	"""For good, also in children; the last one's error counts. Whoever has CAP_SYS_ADMIN in its user
+	namespace needs no PR_SET_NO_NEW_PRIVS for this, under which setuid programs would not be such."""
 	program = _vsock_filter(error)
 	instructions = ctypes.create_string_buffer(program, len(program))
 	# struct sock_fprog, padded by native alignment
