@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """hostd with streams that the tests open themselves, and what can be seen of it from outside."""
 
+import contextlib
 import os
 import signal
 import time
@@ -54,6 +55,16 @@ class Host(hostd.Hostd):
 	def command(self):
 		"""What a second hostd with the same configuration is started by."""
 		return [str(hostd.hostd_program()), "-c", str(self.file)]
+
+	@contextlib.contextmanager
+	def stopped(self):
+		"""What is done inside is found by hostd all at once, in one event or one batch of events."""
+		self.send_signal(signal.SIGSTOP)
+		wire.wait_until(lambda: self.stat_fields()[0] == "T", "hostd stops")
+		try:
+			yield
+		finally:
+			self.send_signal(signal.SIGCONT)
 
 	# --- streams
 
@@ -121,6 +132,10 @@ class Host(hostd.Hostd):
 				return int(line.split()[1]) * 1024
 		raise AssertionError("no RssAnon")
 
+	def stat_fields(self):
+		"""What proc_pid_stat(5) lists from the state on."""
+		return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+
 	def processor_seconds(self):
-		fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+		fields = self.stat_fields()
 		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

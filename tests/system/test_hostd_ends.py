@@ -13,21 +13,6 @@ from support.origin import Origin, exchange, match, pair, reset
 SIZES = [0, 70_000]  # the larger one is more than one read and fits every kernel buffer
 
 
-@contextlib.contextmanager
-def stopped(host):
-	host.send_signal(signal.SIGSTOP)
-	wire.wait_until(lambda: is_stopped(host), "hostd stops")
-	try:
-		yield
-	finally:
-		host.send_signal(signal.SIGCONT)
-
-
-def is_stopped(host):
-	with open(f"/proc/{host.pid}/stat", encoding="ascii") as stat:
-		return stat.read().rsplit(")", 1)[1].split()[0] == "T"
-
-
 def act_as_opener(opener, size, end):
 	opener.send(b"u" * size)
 	if end == "finish":
@@ -90,7 +75,7 @@ def test_what_both_sides_do_in_one_moment_is_passed_on(host, origin, opener_end,
 			for first in ("opener", "destination"):
 				with pair(host, origin) as (opener, accepted):
 					exchange(opener, accepted)
-					with stopped(host):
+					with host.stopped():
 						if first == "opener":
 							act_as_opener(opener, len(up), opener_end)
 						act_as_destination(accepted, len(down), destination_end)
@@ -110,7 +95,7 @@ def test_what_both_sides_do_in_one_moment_is_passed_on(host, origin, opener_end,
 @pytest.mark.parametrize("destination_end", ["stay", "finish", "close"])
 def test_what_comes_with_the_request_is_passed_on(host, origin, opener_end, destination_end):
 	for size in SIZES:
-		with stopped(host):
+		with host.stopped():
 			opener = wire.Opener(host.path)
 			opener.id = wire.new_id()
 			opener.send(wire.connect(origin.destination, stream_id=opener.id) + b"u" * size)
@@ -130,7 +115,7 @@ def test_many_streams_that_end_in_one_batch_are_all_told(host):
 		openers = [host.open(origin.destination) for _ in range(400)]
 		assert all(opener.wait() for opener in openers)
 		streams = match(openers, origin)
-	with stopped(host):
+	with host.stopped():
 		for number, (opener, accepted) in enumerate(streams):
 			act_as_destination(accepted, 10, ["finish", "close", "reset"][number % 3])
 			act_as_opener(opener, 10, "finish")
@@ -143,7 +128,7 @@ def test_many_streams_that_end_in_one_batch_are_all_told(host):
 def test_an_opener_that_gives_up_in_the_moment_of_its_grant_leaves_nothing(host, origin):
 	before = host.settled_descriptors()
 	for _ in range(20):
-		with stopped(host):
+		with host.stopped():
 			host.open(origin.destination).close()
 	wire.wait_until(lambda: host.descriptors() <= before, "all streams are closed")
 	assert host.is_answering()
@@ -152,7 +137,7 @@ def test_an_opener_that_gives_up_in_the_moment_of_its_grant_leaves_nothing(host,
 def test_signals_that_come_together_are_all_obeyed(start, origin):
 	host = start()
 	with pair(host, origin) as (opener, accepted):
-		with stopped(host):
+		with host.stopped():
 			for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
 				host.send_signal(number)
 		exchange(opener, accepted)

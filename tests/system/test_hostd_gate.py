@@ -3,7 +3,6 @@
 
 import errno
 import select
-import signal
 import socket
 import struct
 import threading
@@ -92,9 +91,8 @@ def test_no_outcome_is_lost_while_many_are_decided_at_once(start):
 	host = start(more="workers 4")
 	with RefusingPort() as refusing:
 		for _ in range(20):
-			host.send_signal(signal.SIGSTOP)  # so that each thread finds a long batch to work on
-			openers = [host.open(refusing.destination) for _ in range(300)]
-			host.send_signal(signal.SIGCONT)
+			with host.stopped():  # so that each thread finds a long batch to work on
+				openers = [host.open(refusing.destination) for _ in range(300)]
 			assert not any(opener.wait() for opener in openers)
 			outcomes = [host.outcome(opener.id, wait=False)[:2] for opener in openers]
 			assert set(outcomes) == {("dial", "refused")}

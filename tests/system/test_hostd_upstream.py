@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from support import transfer, upstream, wire
-from support.origin import Origin, RefusingPort, SilentPort, exchange, pair
+from support.origin import Origin, RefusingPort, SilentPort, exchange, pair, reset
 
 TOKEN = "198.18.0.1"
 KINDS = ["http", "socks5"]
@@ -190,6 +190,34 @@ def test_what_the_destination_says_right_behind_the_answer_is_not_lost(start, ki
 		assert proxy.opener.wait()
 		assert proxy.opener.receive(9 + 50_000) == b"220 ready" + bytes(50_000)
 		assert transfer.both_ways([(proxy.opener.socket, proxy.socket)], 1_000_000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("word", [b"", b"one word", bytes(100_000)])
+def test_an_answer_a_word_and_the_end_in_one_moment_are_three_things(start, kind, word):
+	with ByHand(start, kind) as proxy:
+		proxy.read_question()
+		with proxy.host.stopped():
+			proxy.socket.sendall(proxy.grant() + word)
+			proxy.socket.shutdown(socket.SHUT_WR)
+		assert proxy.opener.wait()
+		assert proxy.opener.receive_all() == word
+		assert proxy.opener.probe()
+		proxy.opener.send(b"still open this way")
+		assert proxy.socket.recv(100) == b"still open this way"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reset_right_behind_the_answer_is_told_as_one(start, kind):
+	with ByHand(start, kind) as proxy:
+		proxy.read_question()
+		with proxy.host.stopped():
+			proxy.socket.sendall(proxy.grant() + b"last words")
+			reset(proxy.socket)
+		assert proxy.opener.events(timeout=20)
+		assert proxy.opener.receive_all() in (b"last words", b"")
+		assert not proxy.opener.probe()
+		assert proxy.host.outcome(proxy.opener.id)[1] == "reset"
 
 
 def test_socks5_answers_with_a_bound_name_or_ipv6_address_are_read_whole(start):
