@@ -2,7 +2,7 @@
 // Both ends of the relay benchmarks. The far end (`serve`) does what a connection's first byte
 // says: D sends until it is closed, U swallows and answers with one byte at the end, E echoes. The
 // near end opens connections, to a TCP port or through a unix socket, with Airlock's request before
-// the first byte or without, and prints seconds.
+// the first byte or without, and prints seconds. Of an HTTP server it asks for a page instead.
 //
 //   pump serve HOST PORT
 //   pump download|upload VIA HOST PORT BYTES        one connection, BYTES of data
@@ -10,6 +10,10 @@
 //   pump idle VIA HOST PORT COUNT                   COUNT connections that stay; a line when all
 //                                                   are open, then waits for the end of standard
 //                                                   input
+//   pump get VIA HOST PORT BYTES                    GET /large, which has so many bytes
+//   pump gets VIA HOST PORT COUNT                   COUNT connections in turn, GET /page on each
+//   pump ask VIA HOST PORT COUNT                    GET /page on one connection, COUNT times in
+//                                                   turn: the median, in microseconds
 //   VIA: tcp, unix:PATH (another relay's), airlock:PATH (hostd's)
 #include "wire/request.h"
 #include "wire/stream.h"
@@ -149,7 +153,7 @@ static void pass_gate(int fd, const struct sockaddr_in *address)
 	stream_restore_send_buffer(fd, send_buffer);
 }
 
-static int open_via(const char *via, const struct sockaddr_in *address, char how)
+static int open_stream(const char *via, const struct sockaddr_in *address)
 {
 	int fd;
 	if (strncmp(via, "unix:", 5) == 0) {
@@ -160,25 +164,40 @@ static int open_via(const char *via, const struct sockaddr_in *address, char how
 	} else {
 		fd = open_tcp(address);
 	}
+	return fd;
+}
+
+static int open_via(const char *via, const struct sockaddr_in *address, char how)
+{
+	int fd = open_stream(via, address);
 	if (send(fd, &how, 1, MSG_NOSIGNAL) != 1)
 		fail("send");
 	return fd;
 }
 
-static void download(int fd, unsigned long long left)
+// Each of these does one measurement and returns what is printed.
+typedef double (*verb_function)(
+	const char *via, const struct sockaddr_in *address, unsigned long long amount);
+
+static double download(const char *via, const struct sockaddr_in *address, unsigned long long left)
 {
 	static char bytes[CHUNK];
+	double began = seconds_now();
+	int fd = open_via(via, address, 'D');
 	while (left > 0) {
 		ssize_t got = recv(fd, bytes, left < CHUNK ? left : CHUNK, 0);
 		if (got <= 0)
 			fail("recv");
 		left -= (unsigned long long)got;
 	}
+	return seconds_now() - began;
 }
 
-static void upload(int fd, unsigned long long left)
+static double upload(const char *via, const struct sockaddr_in *address, unsigned long long left)
 {
 	static char bytes[CHUNK];
+	double began = seconds_now();
+	int fd = open_via(via, address, 'U');
 	while (left > 0) {
 		ssize_t sent = send(fd, bytes, left < CHUNK ? left : CHUNK, MSG_NOSIGNAL);
 		if (sent <= 0)
@@ -188,6 +207,7 @@ static void upload(int fd, unsigned long long left)
 	shutdown(fd, SHUT_WR);
 	if (recv(fd, bytes, 1, 0) != 1)
 		fail("answer");
+	return seconds_now() - began;
 }
 
 static void echo_byte(int fd)
@@ -197,8 +217,23 @@ static void echo_byte(int fd)
 		fail("echo");
 }
 
-static void keep_idle(const char *via, const struct sockaddr_in *address, unsigned long long count)
+static double connect_in_turn(
+	const char *via, const struct sockaddr_in *address, unsigned long long count)
 {
+	double began = seconds_now();
+
+	for (unsigned long long i = 0; i < count; i++) {
+		int fd = open_via(via, address, 'E');
+		echo_byte(fd);
+		close(fd);
+	}
+	return seconds_now() - began;
+}
+
+static double keep_idle(
+	const char *via, const struct sockaddr_in *address, unsigned long long count)
+{
+	double began = seconds_now();
 	char byte;
 
 	for (unsigned long long i = 0; i < count; i++)
@@ -207,7 +242,117 @@ static void keep_idle(const char *via, const struct sockaddr_in *address, unsign
 	fflush(stdout);
 	while (read(0, &byte, 1) > 0)
 		;
+	return seconds_now() - began;
 }
+
+// --- the near end of an HTTP server
+
+static void send_text(int fd, const char *text)
+{
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
+		fail("send");
+}
+
+// Returns how many bytes came before the end.
+static unsigned long long read_to_end(int fd)
+{
+	static char bytes[CHUNK];
+	unsigned long long total = 0;
+	ssize_t got;
+
+	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		total += (unsigned long long)got;
+	if (got < 0)
+		fail("recv");
+	return total;
+}
+
+static double get_large(
+	const char *via, const struct sockaddr_in *address, unsigned long long amount)
+{
+	double began = seconds_now();
+	int fd = open_stream(via, address);
+
+	send_text(fd, "GET /large HTTP/1.0\r\n\r\n");
+	if (read_to_end(fd) < amount) {
+		fprintf(stderr, "a short answer\n");
+		exit(1);
+	}
+	return seconds_now() - began;
+}
+
+static double get_in_turn(
+	const char *via, const struct sockaddr_in *address, unsigned long long count)
+{
+	double began = seconds_now();
+
+	for (unsigned long long i = 0; i < count; i++) {
+		int fd = open_stream(via, address);
+		send_text(fd, "GET /page HTTP/1.0\r\n\r\n");
+		if (read_to_end(fd) == 0)
+			fail("an empty answer");
+		close(fd);
+	}
+	return seconds_now() - began;
+}
+
+// A head, then as many bytes as it announces.
+static void read_answer(int fd)
+{
+	char answer[8192];
+	size_t used = 0, wanted = sizeof(answer);
+
+	while (used < wanted) {
+		ssize_t got = recv(fd, answer + used, sizeof(answer) - 1 - used, 0);
+		if (got <= 0)
+			fail("answer");
+		used += (size_t)got;
+		answer[used] = '\0';
+		const char *body = strstr(answer, "\r\n\r\n");
+		const char *length = strstr(answer, "Content-Length: ");
+		if (body && length)
+			wanted = (size_t)(body + 4 - answer) + strtoul(length + 16, NULL, 10);
+	}
+}
+
+static int compare_doubles(const void *left, const void *right)
+{
+	double difference = *(const double *)left - *(const double *)right;
+	return (difference > 0) - (difference < 0);
+}
+
+static double ask_in_turn(
+	const char *via, const struct sockaddr_in *address, unsigned long long count)
+{
+	double *times = calloc(count, sizeof(*times)), median;
+	int fd = open_stream(via, address);
+
+	if (!times)
+		fail("calloc");
+	for (unsigned long long i = 0; i < count; i++) {
+		double began = seconds_now();
+		send_text(fd, "GET /page HTTP/1.1\r\nHost: bench\r\n\r\n");
+		read_answer(fd);
+		times[i] = (seconds_now() - began) * 1e6;
+	}
+	qsort(times, count, sizeof(*times), compare_doubles);
+	median = times[count / 2];
+	free(times);
+	return median;
+}
+
+static const struct {
+	const char *name;
+	verb_function measure;
+} verbs[] = {
+	{"download", download},
+	{"upload", upload},
+	{"connect", connect_in_turn},
+	{"idle", keep_idle},
+	{"get", get_large},
+	{"gets", get_in_turn},
+	{"ask", ask_in_turn},
+};
 
 static void raise_descriptor_limit(void)
 {
@@ -224,25 +369,14 @@ int main(int argc, char **argv)
 	raise_descriptor_limit();
 	if (argc == 4 && strcmp(argv[1], "serve") == 0)
 		serve(argv[2], argv[3]);
-	if (argc != 6) {
-		fprintf(stderr, "usage: see the top of pump.c\n");
-		return 2;
-	}
-	struct sockaddr_in address = tcp_address(argv[3], argv[4]);
-	unsigned long long amount = strtoull(argv[5], NULL, 10);
-	double began = seconds_now();
-	if (strcmp(argv[1], "download") == 0)
-		download(open_via(argv[2], &address, 'D'), amount);
-	else if (strcmp(argv[1], "upload") == 0)
-		upload(open_via(argv[2], &address, 'U'), amount);
-	else if (strcmp(argv[1], "idle") == 0)
-		keep_idle(argv[2], &address, amount);
-	else
-		for (unsigned long long i = 0; i < amount; i++) {
-			int fd = open_via(argv[2], &address, 'E');
-			echo_byte(fd);
-			close(fd);
+	for (size_t i = 0; argc == 6 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0) {
+			struct sockaddr_in address = tcp_address(argv[3], argv[4]);
+			printf("%.6f\n",
+				verbs[i].measure(argv[2], &address, strtoull(argv[5], NULL, 10)));
+			return 0;
 		}
-	printf("%.6f\n", seconds_now() - began);
-	return 0;
+	}
+	fprintf(stderr, "usage: see the top of pump.c\n");
+	return 2;
 }

@@ -30,6 +30,7 @@ def context(certificate, version=None, alpn=(), tickets=2, client_ca=None):
 	made.set_ciphers("DEFAULT@SECLEVEL=0")
 	made.load_cert_chain(certificate.chain, certificate.key)
 	made.num_tickets = tickets
+	made.sni_callback = _remember_name
 	if version:
 		with warnings.catch_warnings():
 			warnings.simplefilter("ignore", DeprecationWarning)  # of TLS 1.1, which is the point
@@ -40,6 +41,33 @@ def context(certificate, version=None, alpn=(), tickets=2, client_ca=None):
 		made.verify_mode = ssl.CERT_REQUIRED
 		made.load_verify_locations(client_ca)
 	return made
+
+
+def _remember_name(tls, name, _context):
+	tls.asked_name = name
+
+
+def pre_shared_keys(hello):
+	"""The identities that a ClientHello, in its first record, offers (RFC 8446, 4.1.2 and 4.2.11)."""
+	def vector(data, width):
+		size = int.from_bytes(data[:width], "big")
+		return data[width:width + size], data[width + size:]
+
+	_, rest = vector(hello[HEADER + 4 + 2 + 32:], 1)  # past the version and the random: the session id
+	for width in (2, 1):  # suites, compression methods
+		_, rest = vector(rest, width)
+	extensions, _ = vector(rest, 2)
+	while extensions:
+		kind, (body, extensions) = extensions[:2], vector(extensions[2:], 2)
+		if kind != b"\0\x29":
+			continue
+		identities, found = vector(body, 2)[0], []
+		while identities:
+			identity, identities = vector(identities, 2)
+			found.append(identity)
+			identities = identities[4:]  # the age
+		return found
+	return []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +95,16 @@ class Session:
 		self.tls = ssl_context.wrap_bio(self._in, self._out, server_side=True)
 		self.raw = b""
 		self.sent = []  # the type of each record
+
+	@property
+	def server_name(self):
+		"""What SNI said; None without."""
+		return getattr(self.tls, "asked_name", None)
+
+	@property
+	def ticket_offered(self):
+		"""The first ticket that the client brought; None without."""
+		return next(iter(pre_shared_keys(self.raw)), None)
 
 	# --- what is sent
 
