@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from support import process, wire
+from support import peer, process, wire
 from support.hostd import TOP
 from support.origin import Origin, RefusingPort, SilentPort, exchange, match, pair
 
@@ -84,6 +84,24 @@ def test_ten_thousand_cancelled_attempts_leak_no_descriptor(start):
 		wire.wait_until(lambda: host.descriptors() == before, "the descriptors are back", 60)
 		with Origin() as fresh, pair(host, fresh) as (opener, accepted):
 			exchange(opener, accepted)
+
+
+@pytest.mark.slow
+def test_ten_thousand_short_streams_leave_memory_and_descriptors_where_they_were(host, peers):
+	greeter = peers.listen(peer.send_then_close(b"hello"), host="127.0.0.1")
+
+	def visit(count):
+		for _ in range(count):
+			with host.open(greeter.address) as opener:
+				assert opener.wait()
+				opener.finish()
+				assert opener.receive_all() == b"hello"
+
+	visit(2000)
+	descriptors, memory = host.settled_descriptors(), host.memory()
+	visit(10_000)
+	assert host.settled_descriptors() == descriptors
+	assert host.is_sanitized or host.memory() - memory < 1 << 20
 
 
 # --- too few descriptors

@@ -109,6 +109,24 @@ def test_a_resolver_directive_is_asked_instead_of_the_system_s(start, dns):
 		own.stop()
 
 
+def test_a_reload_with_another_resolver_asks_that_one(start, dns):
+	first, second = dns_server.DnsServer("127.0.0.2", 5353), dns_server.DnsServer("127.0.0.3", 5353)
+	try:
+		first.add("moved.test", "11.0.0.8", ttl=0)
+		second.add("moved.test", "11.0.0.9", ttl=0)
+		host = start("allow *", more="resolver 127.0.0.2:5353")
+		assert wire.resolve(host.path, "moved.test").addresses()[2] == ["11.0.0.8"]
+		host.configure("allow *", more="resolver 127.0.0.3:5353")
+		host.reload()
+		wire.wait_until(
+			lambda: wire.resolve(host.path, "moved.test").addresses()[2] == ["11.0.0.9"],
+			"the new resolver is asked",
+		)
+	finally:
+		first.stop()
+		second.stop()
+
+
 def test_a_slow_lookup_delays_no_other(public, dns):
 	dns.add("slow.test", "11.0.0.5")
 	dns.add("quick.test", "11.0.0.6")
