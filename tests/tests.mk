@@ -9,8 +9,8 @@
 comma := ,
 test_choice = $(if $(3),$(addprefix $(1)_,$(subst $(comma), ,$(3))),$(2))
 
-TESTED := $(filter-out %/main.c,$(WIRE) $(SHARED) $(LAUNCHER) $(HOSTD))
-TEST_LIBS = -lcares -pthread $(HOSTD_LIBS)
+TESTED := $(filter-out %/main.c,$(WIRE) $(SHARED) $(LAUNCHER) $(HOSTD) $(TLS))
+TEST_LIBS = -lcares -pthread $(HOSTD_LIBS) $(TLS_LIBS)
 
 # --- unit tests (Criterion)
 

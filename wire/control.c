@@ -44,6 +44,11 @@ void control_ask_gate(struct request *request, unsigned milliseconds)
 	ask(request, REQUEST_GATE, argument, sizeof(argument));
 }
 
+void control_ask_describe(struct request *request, const uint8_t id[static REQUEST_ID_SIZE])
+{
+	ask(request, REQUEST_DESCRIBE, id, REQUEST_ID_SIZE);
+}
+
 bool control_read_resolve(const struct request *request, char name[static NAME_SIZE])
 {
 	const char *argument = (const char *)request->argument;
@@ -77,6 +82,14 @@ bool control_read_gate(const struct request *request, unsigned *milliseconds)
 		asked > CONTROL_MAX_GATE_MS)
 		return false;
 	*milliseconds = asked;
+	return true;
+}
+
+bool control_read_describe(const struct request *request, uint8_t id[static REQUEST_ID_SIZE])
+{
+	if (request->verb != REQUEST_DESCRIBE || request->argument_length != REQUEST_ID_SIZE)
+		return false;
+	memcpy(id, request->argument, REQUEST_ID_SIZE);
 	return true;
 }
 

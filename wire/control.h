@@ -53,12 +53,15 @@ void control_ask_resolve(struct request *request, const char *name);
 void control_ask_status(
 	struct request *request, const uint8_t id[static REQUEST_ID_SIZE], bool wait);
 void control_ask_gate(struct request *request, unsigned milliseconds);
+void control_ask_describe(struct request *request, const uint8_t id[static REQUEST_ID_SIZE]);
 
 // Read a control request's argument. name must have NAME_SIZE bytes.
 bool control_read_resolve(const struct request *request, char name[static NAME_SIZE]) MUST_CHECK;
 bool control_read_status(
 	const struct request *request, uint8_t id[static REQUEST_ID_SIZE], bool *wait) MUST_CHECK;
 bool control_read_gate(const struct request *request, unsigned *milliseconds) MUST_CHECK;
+bool control_read_describe(
+	const struct request *request, uint8_t id[static REQUEST_ID_SIZE]) MUST_CHECK;
 
 // Returns the bytes written to out. answer->length is at most CONTROL_MAX_PAYLOAD.
 size_t control_encode_answer(
@@ -71,7 +74,7 @@ bool control_decode_answer(const uint8_t *in, size_t length, struct control_answ
 // Payloads. put fills payload and length from the start and leaves the status alone; text that does
 // not fit is cut. get refuses a payload that is not exactly of its form; an unknown class or stage
 // is passed on as the number that came, and what is not printable ASCII becomes '?'.
-void control_put_text(struct control_answer *answer, const char *text); // PING
+void control_put_text(struct control_answer *answer, const char *text); // PING, DESCRIBE
 void control_put_addresses(
 	struct control_answer *answer, const struct control_addresses *addresses);
 void control_put_outcome(struct control_answer *answer, const struct outcome *outcome);

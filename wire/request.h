@@ -26,6 +26,7 @@ enum request_verb {
 	REQUEST_RESOLVE = 2,
 	REQUEST_STATUS = 3,
 	REQUEST_GATE = 4,
+	REQUEST_DESCRIBE = 5, // answered by airlock-tls only
 };
 
 struct request {

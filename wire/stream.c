@@ -135,19 +135,24 @@ static int wait_writable(int fd, int64_t deadline)
 	}
 }
 
-static int finish_connect(int fd)
+int stream_finish_dial(int fd)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
-	int result = wait_writable(fd, now_milliseconds() + STREAM_CONNECT_TIMEOUT);
 
-	if (result < 0)
-		return result;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		return -errno;
 	return -error;
 }
 
+static int wait_connected(int fd)
+{
+	int result = wait_writable(fd, now_milliseconds() + STREAM_CONNECT_TIMEOUT);
+
+	return result < 0 ? result : stream_finish_dial(fd);
+}
+
+// Returns 0, -EINPROGRESS, or another -errno.
 static int connect_to(int fd, const struct endpoint *endpoint)
 {
 	struct sockaddr_storage address;
@@ -157,9 +162,7 @@ static int connect_to(int fd, const struct endpoint *endpoint)
 	if (connect(fd, (const struct sockaddr *)&address, length) == 0)
 		return 0;
 	// A vsock connect goes on by itself after a signal, as TCP's does (connect(2)).
-	if (errno == EINPROGRESS || errno == EINTR)
-		return finish_connect(fd);
-	return -errno;
+	return errno == EINTR ? -EINPROGRESS : -errno;
 }
 
 static int prepare_vsock(int fd)
@@ -169,7 +172,7 @@ static int prepare_vsock(int fd)
 	return result < 0 ? result : set_connect_timeout(fd);
 }
 
-static int dial_once(const struct endpoint *endpoint)
+static int begin_dial(const struct endpoint *endpoint, bool *is_connected)
 {
 	bool is_vsock = endpoint->transport == ENDPOINT_VSOCK;
 	SCOPED_FD fd = open_socket(is_vsock ? AF_VSOCK : AF_UNIX);
@@ -179,12 +182,31 @@ static int dial_once(const struct endpoint *endpoint)
 	int result = is_vsock ? prepare_vsock(fd) : 0;
 	if (result == 0)
 		result = connect_to(fd, endpoint);
+	*is_connected = result == 0;
+	return result < 0 && result != -EINPROGRESS ? result : steal_fd(&fd);
+}
+
+int stream_begin_dial(const struct endpoint *endpoint)
+{
+	bool is_connected;
+
+	return begin_dial(endpoint, &is_connected);
+}
+
+static int dial_once(const struct endpoint *endpoint)
+{
+	bool is_connected;
+	SCOPED_FD fd = begin_dial(endpoint, &is_connected);
+
+	if (fd < 0)
+		return fd;
+	int result = is_connected ? 0 : wait_connected(fd);
 	return result < 0 ? result : steal_fd(&fd);
 }
 
 // A full backlog and a listener that is being restarted look alike: ECONNRESET on vsock,
 // EAGAIN, ECONNREFUSED or ENOENT on unix.
-static bool is_worth_another_try(int result)
+bool stream_is_worth_another_try(int result)
 {
 	return result == -ECONNRESET || result == -ECONNREFUSED || result == -ENOENT ||
 	       result == -EAGAIN;
@@ -195,11 +217,11 @@ int stream_dial(const struct endpoint *endpoint)
 	static const unsigned pauses[] = {2, 5, 15, 40}; // ms
 	int result = dial_once(endpoint);
 
-	for (size_t i = 0; i < ARRAY_SIZE(pauses) && is_worth_another_try(result); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(pauses) && stream_is_worth_another_try(result); i++) {
 		sleep_about(pauses[i]);
 		result = dial_once(endpoint);
 	}
-	return is_worth_another_try(result) ? -ENETUNREACH : result;
+	return stream_is_worth_another_try(result) ? -ENETUNREACH : result;
 }
 
 // The kernel raises 1 to its minimum, which a single request exceeds (SOCK_MIN_SNDBUF in

@@ -31,6 +31,17 @@
 // (-EMFILE, -ENFILE, -EACCES when socket(AF_VSOCK) is forbidden, ...).
 int stream_dial(const struct endpoint *endpoint) MUST_CHECK;
 
+// One attempt of stream_dial that does not wait, for event loops: when the fd becomes writable,
+// stream_finish_dial tells what came of it. Returns the fd, or -errno.
+int stream_begin_dial(const struct endpoint *endpoint) MUST_CHECK;
+
+// Returns 0 when fd, which has become writable, is connected; otherwise -errno.
+int stream_finish_dial(int fd) MUST_CHECK;
+
+// Whether another attempt may succeed where one gave that -errno: a full backlog and a listener
+// that is being restarted look alike.
+bool stream_is_worth_another_try(int result);
+
 // Arms the gate and sends the whole request: afterwards the fd is not writable until hostd opens
 // the gate or closes. Stores the SO_SNDBUF to restore in *send_buffer (bytes as setsockopt takes
 // them; 0 on vsock, where there is nothing to restore). A stream without room waits at most

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+// Theory of operation
+//
+// Down: one receive a turn is decrypted into the stream's queue and sent to the program; what the
+// program does not take stays, and until it is gone nothing more is received. Up: what the program
+// wrote is read, encrypted into the channel's queue and sent; while that queue holds bytes the
+// program is not read, so its small writes merge in its own socket and leave as one record.
+//
+// How an end is passed on:
+//
+// - The server's close_notify: shutdown(SHUT_WR) towards the program, once all is delivered.
+// - The server's connection ended without it: truncation. What came before is delivered, then the
+//   outcome is stored and the program's side closed without a shutdown, which makes it a reset.
+//   With eof=lax an orderly end of the socket is as good as a close_notify.
+// - The program's end of file: close_notify, then shutdown(SHUT_WR) towards hostd.
+// - The program's abort (it closed with bytes unread, ECONNRESET): hostd's side is closed without
+//   either, so nobody takes what came for the whole.
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "preload/tls/tls_log.h"
+#include "preload/tls/tls_stream.h"
+#include "wire/stream.h"
+
+#define TURNS      8    // of one direction in a run
+#define LAST_WORDS 2000 // ms for delivering what came before a failure
+
+// --- failures
+
+static void fail(struct tls_stream *stream, const struct outcome *outcome, bool must_ask)
+{
+	if (stream->has_failed)
+		return;
+	stream->has_failed = true;
+	stream->must_ask = must_ask;
+	stream->failure = *outcome;
+	stream->down_ended = true;
+	stream->up_ended = true;
+	tls_stream_set_deadline(stream, TLS_DEADLINE_BRIEF, LAST_WORDS);
+}
+
+static void fail_with(struct tls_stream *stream, enum outcome_stage stage, enum outcome_class class,
+	const char *text, bool must_ask)
+{
+	struct outcome outcome;
+
+	outcome_set(&outcome, stage, class, "%s", text);
+	fail(stream, &outcome, must_ask);
+}
+
+static void fail_by_hostd(struct tls_stream *stream)
+{
+	fail_with(stream, OUTCOME_STAGE_RELAY, OUTCOME_RESET, "airlock-hostd closed the stream",
+		true);
+}
+
+// Everything before the failure has been delivered, or there was no time.
+static void end_failed(struct tls_stream *stream)
+{
+	struct outcome outcome = stream->failure;
+
+	if (stream->must_ask)
+		tls_question_begin(stream, &outcome);
+	else
+		tls_stream_close(stream, &outcome);
+}
+
+// --- waiting for a socket to take bytes
+
+static void await_writing(struct tls_stream *stream, enum tls_part part, struct socket_end *end)
+{
+	end->is_writable = false;
+	if (end->awaits_writing)
+		return;
+	end->awaits_writing = true;
+	if (tls_server_watch(stream->server, stream, part, end->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP,
+		    true) < 0)
+		fail_with(stream, OUTCOME_STAGE_INTERNAL, OUTCOME_INTERNAL,
+			"cannot watch the stream", false);
+}
+
+void tls_relay_await_hostd(struct tls_stream *stream)
+{
+	await_writing(stream, TLS_PART_HOSTD, &stream->channel.end);
+}
+
+// --- down
+
+// The program takes no more bytes. Its own end is still to be read.
+static void drop_down(struct tls_stream *stream)
+{
+	queue_clear(&stream->plain, &stream->server->memory.pool);
+	stream->down_ended = true;
+	stream->down_finished = true;
+	stream->program.is_readable = true;
+	stream->program.must_drain = true;
+}
+
+static void send_plain(struct tls_stream *stream)
+{
+	struct queue *plain = &stream->plain;
+
+	while (plain->length && stream->program.is_writable) {
+		ssize_t sent =
+			send(stream->program.fd, queue_start(plain), plain->length, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+			drop_down(stream);
+			return;
+		}
+		if (sent < 0)
+			sent = 0;
+		stream->bytes_down += (size_t)sent;
+		queue_consume(plain, (size_t)sent);
+		if (plain->length)
+			await_writing(stream, TLS_PART_PROGRAM, &stream->program);
+	}
+	queue_settle(plain, &stream->server->memory.pool);
+}
+
+static void on_cut(struct tls_stream *stream)
+{
+	if (stream_probe(stream->channel.end.fd) < 0)
+		fail_by_hostd(stream);
+	else if (stream->route->tls.is_eof_lax)
+		stream->down_ended = true;
+	else
+		fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_RESET,
+			"truncated: the server ended the connection without TLS's end", false);
+}
+
+static void decrypt(struct tls_stream *stream)
+{
+	struct outcome outcome;
+
+	switch (channel_receive(&stream->channel, &stream->plain, &outcome)) {
+	case CHANNEL_WAITS:
+		break;
+	case CHANNEL_DONE:
+		stream->down_ended = true;
+		break;
+	case CHANNEL_CUT:
+		on_cut(stream);
+		break;
+	case CHANNEL_BROKEN:
+		fail(stream, &outcome, false);
+		break;
+	}
+}
+
+// Returns whether there may be more to do at once.
+static bool step_down(struct tls_stream *stream)
+{
+	if (stream->down_finished)
+		return false;
+	send_plain(stream);
+	if (stream->plain.length || stream->down_finished)
+		return false;
+	if (!stream->down_ended && stream->channel.end.is_readable) {
+		channel_begin_turn(&stream->channel);
+		decrypt(stream);
+		send_plain(stream);
+		return !stream->plain.length;
+	}
+	if (stream->down_ended) {
+		stream->down_finished = true;
+		if (!stream->has_failed)
+			(void)shutdown(stream->program.fd, SHUT_WR);
+	}
+	return false;
+}
+
+// --- up
+
+static void flush(struct tls_stream *stream)
+{
+	if (channel_flush(&stream->channel) < 0)
+		fail_by_hostd(stream);
+	else if (stream->channel.out.length)
+		await_writing(stream, TLS_PART_HOSTD, &stream->channel.end);
+}
+
+// A program that speaks TLS itself on a tls route would be encrypted twice, and the server would
+// not understand.
+static bool is_wrong_protocol(struct tls_stream *stream, const uint8_t *data, size_t length)
+{
+	if (stream->has_first)
+		return false;
+	stream->has_first = true;
+	if (length < 2 || data[0] != 0x16 || data[1] != 0x03)
+		return false;
+	fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
+		"the program speaks TLS itself: route it direct, or give the route tls=auto",
+		false);
+	return true;
+}
+
+// Only the first byte of what may be TLS is there: the second decides.
+static bool is_undecided(struct tls_stream *stream)
+{
+	uint8_t first[2];
+
+	if (stream->has_first || stream->program.must_drain ||
+		recv(stream->program.fd, first, sizeof(first), MSG_PEEK) != 1 || first[0] != 0x16)
+		return false;
+	stream->program.is_readable = false;
+	return true;
+}
+
+static void on_program_end(struct tls_stream *stream)
+{
+	stream->up_ended = true;
+	channel_end(&stream->channel);
+	// Closed altogether, and not only its sending side?
+	if (!stream->down_finished && stream_probe(stream->program.fd) < 0)
+		drop_down(stream);
+}
+
+// Closed with bytes unread.
+static void on_program_abort(struct tls_stream *stream)
+{
+	tls_stream_close(stream, NULL);
+}
+
+static void encrypt(struct tls_stream *stream, const uint8_t *data, size_t length)
+{
+	if (is_wrong_protocol(stream, data, length))
+		return;
+	stream->bytes_up += length;
+	if (channel_send(&stream->channel, data, length) < 0)
+		fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_RESET,
+			"the TLS stream cannot be written any more", false);
+}
+
+static bool step_up(struct tls_stream *stream)
+{
+	uint8_t *scratch = stream->server->scratch;
+	ssize_t length;
+
+	flush(stream);
+	if (stream->up_finished || stream->channel.out.length || stream->has_failed)
+		return false;
+	if (stream->up_ended) {
+		stream->up_finished = true;
+		(void)shutdown(stream->channel.end.fd, SHUT_WR);
+		return false;
+	}
+	if (!stream->program.is_readable || is_undecided(stream))
+		return false;
+	length = recv(stream->program.fd, scratch, TLS_SERVER_SCRATCH, 0);
+	if (length > 0) {
+		if (length < (ssize_t)TLS_SERVER_SCRATCH && !stream->program.must_drain)
+			stream->program.is_readable = false;
+		encrypt(stream, scratch, (size_t)length);
+	} else if (length == 0) {
+		on_program_end(stream);
+	} else if (errno == EAGAIN || errno == EINTR) {
+		stream->program.is_readable = errno == EINTR;
+	} else {
+		on_program_abort(stream);
+		return false;
+	}
+	flush(stream);
+	return true;
+}
+
+// --- both
+
+static bool run_down(struct tls_stream *stream)
+{
+	for (int turn = 0; turn < TURNS; turn++) {
+		if (!step_down(stream))
+			return false;
+	}
+	return true;
+}
+
+static bool run_up(struct tls_stream *stream)
+{
+	for (int turn = 0; turn < TURNS && stream->state == TLS_STREAM_RELAY; turn++) {
+		if (!step_up(stream))
+			return false;
+	}
+	return true;
+}
+
+void tls_relay_run(struct tls_stream *stream)
+{
+	bool has_more = run_down(stream);
+
+	has_more |= run_up(stream);
+	if (stream->state != TLS_STREAM_RELAY)
+		return;
+	if (stream->has_failed && !stream->plain.length)
+		end_failed(stream);
+	else if (stream->up_finished && stream->down_finished)
+		tls_stream_close(stream, NULL);
+	else if (has_more)
+		tls_server_make_ready(stream);
+}
+
+static void log_granted(const struct tls_stream *stream)
+{
+	char id[REQUEST_ID_TEXT_SIZE];
+	struct tls_log_line line;
+
+	tls_log_begin(&line, SETTINGS_LOG_DEBUG, "granted");
+	tls_log_text(&line, "id", request_id_format(stream->request.id, id));
+	if (stream->channel.session)
+		tls_log_text(&line, "resumed",
+			gnutls_session_is_resumed(stream->channel.session) ? "yes" : "no");
+	tls_log_write(&line);
+}
+
+void tls_relay_start(struct tls_stream *stream)
+{
+	tls_stream_set_state(stream, TLS_STREAM_RELAY);
+	log_granted(stream);
+	stream->is_granted = true;
+	stream->program.is_readable = true;
+	stream->program.is_writable = true;
+	// What the handshake's last turn left in the inbox must not wait for another stream's turn.
+	if (stream->channel.session)
+		decrypt(stream);
+	if (!stream->channel.has_socket_end)
+		stream->channel.end.is_readable = true;
+	tls_verbs_answer_waiters(stream->server);
+	tls_relay_run(stream);
+}
+
+void tls_relay_on_program(struct tls_stream *stream, uint32_t events)
+{
+	bool has_left = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && stream->up_ended;
+
+	if (has_left && !stream->down_finished && stream_probe(stream->program.fd) < 0)
+		drop_down(stream);
+	tls_relay_run(stream);
+}
+
+// Once its end has been read nobody receives any more, so a failure has to be looked for.
+void tls_relay_on_hostd(struct tls_stream *stream, uint32_t events)
+{
+	if ((events & (EPOLLHUP | EPOLLERR)) && stream->down_ended && !stream->has_failed &&
+		stream_probe(stream->channel.end.fd) < 0)
+		fail_by_hostd(stream);
+	tls_relay_run(stream);
+}
+
+void tls_relay_on_deadline(struct tls_stream *stream)
+{
+	end_failed(stream);
+}
