@@ -165,8 +165,8 @@ class Peer:
 			connection = Connection(sock, address)
 			thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
 			with self._changed:
+				self.connections.append(connection)  # first: whoever is served is known
 				thread.start()
-				self.connections.append(connection)
 				self._threads.append(thread)
 				self._changed.notify_all()
 
