@@ -129,7 +129,8 @@ struct listener_set *listener_set_open(const struct config *config,
 				continue;
 			snprintf(message, size, "cannot listen on %s: %s%s",
 				endpoint_format(&listen->endpoint, text), strerror(-error),
-				error == -EACCES && listen->endpoint.transport == ENDPOINT_VSOCK
+				(error == -EACCES || error == -EPERM) &&
+						listen->endpoint.transport == ENDPOINT_VSOCK
 					? " (a container's seccomp profile may forbid AF_VSOCK)"
 					: "");
 			listener_set_release(set);

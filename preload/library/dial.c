@@ -122,7 +122,7 @@ static void log_dial_failure(const struct target *target, int error)
 		" failed: ", target->is_tls ? "airlock-tls" : "hostd", " cannot be reached at ",
 		endpoint_format(target->endpoint, endpoint), ": ",
 		strerrordesc_np(error) ? strerrordesc_np(error) : "unknown error",
-		error == EACCES && target->endpoint->transport == ENDPOINT_VSOCK
+		(error == EACCES || error == EPERM) && target->endpoint->transport == ENDPOINT_VSOCK
 			? " (a container's seccomp profile may forbid AF_VSOCK)"
 			: "");
 }

@@ -18,6 +18,7 @@
 // FNV-1a, 64 bits: draft-eastlake-fnv, section 2. It names a file, it protects nothing.
 #define FNV_OFFSET 14695981039346656037u
 #define FNV_PRIME  1099511628211u
+#define SMALL_FILE 4096 // bytes; read on the stack
 
 uint64_t settings_digest_add(uint64_t digest, const char *text, size_t length)
 {
@@ -120,47 +121,81 @@ static ssize_t read_whole(int fd, char *text, size_t size)
 	return -EFBIG;
 }
 
-static bool parse_file(
-	int fd, const char *path, struct settings *settings, char *message, size_t size)
+struct source {
+	int fd;
+	const char *path;
+	char *message; // for what is wrong
+	size_t message_size;
+};
+
+static bool parse_text(
+	const struct source *source, const char *text, size_t length, struct settings *settings)
 {
 	struct conf_error error;
-	bool is_good = false;
-	ssize_t length;
-	char *text;
 
-	text = mmap(NULL, CONF_MAX_FILE + 1, PROT_READ | PROT_WRITE,
+	if (settings_parse(text, length, settings, &error))
+		return true;
+	conf_error_format(&error, source->path, source->message, source->message_size);
+	return false;
+}
+
+// What did not fit into the small buffer: beginning holds its first bytes.
+static bool parse_large_file(const struct source *source, const char *beginning, size_t length,
+	struct settings *settings)
+{
+	bool is_good = false;
+	ssize_t rest;
+	char *text = mmap(NULL, CONF_MAX_FILE + 1, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
 	if (text == MAP_FAILED) {
-		snprintf(message, size, "%s: %s", path, strerror(errno));
+		snprintf(source->message, source->message_size, "%s: %s", source->path,
+			strerror(errno));
 		return false;
 	}
-	length = read_whole(fd, text, CONF_MAX_FILE + 1);
-	if (length < 0)
-		snprintf(message, size, "%s: %s", path, strerror((int)-length));
-	else if (!settings_parse(text, (size_t)length, settings, &error))
-		conf_error_format(&error, path, message, size);
+	memcpy(text, beginning, length);
+	rest = read_whole(source->fd, text + length, CONF_MAX_FILE + 1 - length);
+	if (rest < 0)
+		snprintf(source->message, source->message_size, "%s: %s", source->path,
+			strerror((int)-rest));
 	else
-		is_good = true;
+		is_good = parse_text(source, text, length + (size_t)rest, settings);
 	munmap(text, CONF_MAX_FILE + 1);
 	return is_good;
+}
+
+// Every program that is started reads its settings here, so the usual small file costs no mapping.
+static bool parse_file(const struct source *source, struct settings *settings)
+{
+	__attribute__((uninitialized)) char text[SMALL_FILE];
+	ssize_t length = read_whole(source->fd, text, sizeof(text));
+
+	if (length == -EFBIG)
+		return parse_large_file(source, text, sizeof(text), settings);
+	if (length >= 0)
+		return parse_text(source, text, (size_t)length, settings);
+	snprintf(source->message, source->message_size, "%s: %s", source->path,
+		strerror((int)-length));
+	return false;
 }
 
 bool settings_load(const char *path, struct settings *settings, char *message, size_t size)
 {
 	const char *named = path ? path : environment_value("AIRLOCK_CONF");
-	const char *file = named ? named : SETTINGS_DEFAULT_PATH;
+	struct source source = {.path = named ? named : SETTINGS_DEFAULT_PATH,
+		.message = message,
+		.message_size = size};
 	bool is_good;
-	int fd;
 
 	settings_set_defaults(settings);
-	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 && (named || errno != ENOENT)) {
-		snprintf(message, size, "%s: %s", file, strerror(errno));
+	source.fd = open(source.path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (source.fd < 0 && (named || errno != ENOENT)) {
+		snprintf(message, size, "%s: %s", source.path, strerror(errno));
 		return false;
 	}
-	if (fd >= 0) {
-		is_good = parse_file(fd, file, settings, message, size);
-		close(fd);
+	if (source.fd >= 0) {
+		is_good = parse_file(&source, settings);
+		close(source.fd);
 		if (!is_good)
 			return false;
 	}
