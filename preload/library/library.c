@@ -41,10 +41,15 @@ static void load_settings(void)
 {
 	char message[512];
 
-	if (settings_load(NULL, &library.settings, message, sizeof(message)))
+	if (settings_load(NULL, &library.settings, message, sizeof(message))) {
+		if (library.settings.log_level != SETTINGS_LOG_NONE)
+			log_initialise();
 		return;
-	if (secure_getenv("AIRLOCK_LOG"))
-		log_texts(SETTINGS_LOG_ERROR, message, "; every connection is refused", (char *)0);
+	}
+	if (!secure_getenv("AIRLOCK_LOG"))
+		return;
+	log_initialise();
+	log_texts(SETTINGS_LOG_ERROR, message, "; every connection is refused", (char *)0);
 }
 
 static void remember_state_path(void)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "preload/library/library.h"
@@ -16,6 +17,37 @@ struct line {
 	char text[LINE_SIZE];
 	size_t length;
 };
+
+// What descriptor 2 was when the program started.
+static struct {
+	bool is_open;
+	dev_t device;
+	ino_t inode;
+} standard_error;
+
+void log_initialise(void)
+{
+	struct stat status;
+
+	if (fstat(STDERR_FILENO, &status) < 0)
+		return;
+	standard_error.is_open = true;
+	standard_error.device = status.st_dev;
+	standard_error.inode = status.st_ino;
+}
+
+// A program that has no stderr may get one of its own files or connections as number 2, and one
+// that has may put another socket there. A file or pipe that it redirects stderr to is still
+// stderr.
+static bool is_still_stderr(void)
+{
+	struct stat status;
+
+	if (!standard_error.is_open || fstat(STDERR_FILENO, &status) < 0)
+		return false;
+	return !S_ISSOCK(status.st_mode) ||
+	       (status.st_dev == standard_error.device && status.st_ino == standard_error.inode);
+}
 
 bool log_is_on(enum settings_log_level level)
 {
@@ -54,6 +86,10 @@ void log_texts(enum settings_log_level level, ...)
 	int saved_errno = errno;
 	va_list list;
 
+	if (!is_still_stderr()) {
+		errno = saved_errno;
+		return;
+	}
 	append(&line, "airlock[");
 	append(&line, log_number(getpid(), number));
 	append(&line, "]: ");

@@ -10,6 +10,9 @@
 
 #define LOG_NUMBER_SIZE 24
 
+// Notes what stderr is. Called when the settings ask for a log; without it nothing is written.
+void log_initialise(void);
+
 bool log_is_on(enum settings_log_level level);
 
 // One line: "airlock[PID]: " and the texts up to a NULL, cut at 512 bytes; control characters
