@@ -136,7 +136,8 @@ static int open_stream(const struct target *target, const struct request *reques
 
 	if (stream < 0) {
 		log_dial_failure(target, -stream);
-		return stream;
+		// EACCES is left to mean the destination's or a rule's no.
+		return stream == -EACCES || stream == -EPERM ? -ENETUNREACH : stream;
 	}
 	request_encode(request, bytes);
 	result = stream_send_request(stream, target->endpoint->transport, bytes, send_buffer);
