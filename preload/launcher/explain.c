@@ -138,7 +138,7 @@ static void fill_request(const struct settings *settings, const struct destinati
 
 // With the gate, writability says that the destination has answered; STATUS is right without it as
 // well.
-static int wait_for_decision(const struct settings *settings, int fd, const struct request *request,
+static int wait_for_decision(const struct endpoint *endpoint, int fd, const struct request *request,
 	struct outcome *outcome)
 {
 	struct pollfd item = {.fd = fd, .events = POLLOUT};
@@ -146,42 +146,64 @@ static int wait_for_decision(const struct settings *settings, int fd, const stru
 
 	if (poll(&item, 1, DECISION_TIMEOUT) == 0)
 		return -ETIMEDOUT;
-	error = control_client_status(
-		&settings->hostd, request->id, true, DECISION_TIMEOUT, outcome);
+	error = control_client_status(endpoint, request->id, true, DECISION_TIMEOUT, outcome);
 	if (!error && outcome->class == OUTCOME_NONE && stream_probe(fd) != 0)
 		outcome_set(outcome, OUTCOME_STAGE_RELAY, OUTCOME_RESET, "closed at once");
 	return error;
 }
 
-static int open_stream(
-	const struct settings *settings, const struct request *request, struct outcome *outcome)
+// What airlock-tls has negotiated, one field a line. Nothing when it is not asked or does not know.
+static void print_description(const struct endpoint *endpoint, const struct request *request)
+{
+	char text[CONTROL_MAX_PAYLOAD + 1];
+	char *rest = text;
+	char *field;
+
+	if (control_client_describe(endpoint, request->id, text, sizeof(text)) < 0)
+		return;
+	while ((field = strsep(&rest, ";")) != NULL) {
+		field += strspn(field, " ");
+		if (*field != '\0')
+			printf("tls: %s\n", field);
+	}
+}
+
+static int open_stream(const struct endpoint *endpoint, const struct request *request, bool is_tls,
+	struct outcome *outcome)
 {
 	uint8_t bytes[REQUEST_SIZE];
 	int send_buffer;
 	int fd, error;
 
-	fd = stream_dial(&settings->hostd);
+	fd = stream_dial(endpoint);
 	if (fd < 0)
 		return fd;
 	request_encode(request, bytes);
-	error = stream_send_request(fd, settings->hostd.transport, bytes, &send_buffer);
+	error = stream_send_request(fd, endpoint->transport, bytes, &send_buffer);
 	if (!error)
-		error = wait_for_decision(settings, fd, request, outcome);
+		error = wait_for_decision(endpoint, fd, request, outcome);
+	if (!error && is_tls && outcome->class == OUTCOME_NONE)
+		print_description(endpoint, request);
 	close(fd);
 	return error;
 }
 
-static int explain_stream(
-	const struct settings *settings, const struct destination *destination, uint16_t port)
+// A tls route's stream goes the way of the program's, through airlock-tls, handshake included;
+// where that is not there, at least hostd is asked for the port behind it.
+static int explain_stream(const struct settings *settings, const struct destination *destination,
+	const struct route *route, bool is_tls)
 {
+	const struct endpoint *endpoint = is_tls ? &settings->tls_listen : &settings->hostd;
+	bool has_other_port = route->action == ROUTE_TLS && route->tls.port != 0;
+	uint16_t port = has_other_port ? route->tls.port : destination->port;
 	struct request request;
 	struct outcome outcome;
 	int error, program_error;
 
-	fill_request(settings, destination, port, &request);
-	error = open_stream(settings, &request, &outcome);
+	fill_request(settings, destination, is_tls ? destination->port : port, &request);
+	error = open_stream(endpoint, &request, is_tls, &outcome);
 	if (error)
-		return report_unreachable("hostd", &settings->hostd, error);
+		return report_unreachable(is_tls ? "airlock-tls" : "hostd", endpoint, error);
 	if (outcome.class == OUTCOME_NONE) {
 		printf("stream: granted, port %u answers\n", port);
 		return EXIT_OK;
@@ -207,7 +229,7 @@ static int explain_tls(const struct settings *settings)
 			message_for_control(error));
 		return EXIT_NO;
 	}
-	printf("tls: airlock-tls %s answers\n", version);
+	printf("tls: %s answers\n", version);
 	return EXIT_OK;
 }
 
@@ -215,14 +237,12 @@ static int explain_routed(const struct settings *settings, const struct destinat
 	const struct route *route)
 {
 	bool is_tls = route->action == ROUTE_TLS;
-	uint16_t port = is_tls && route->tls.port != 0 ? route->tls.port : destination->port;
-	int code, tls_code = EXIT_OK;
+	int tls_code = is_tls ? explain_tls(settings) : EXIT_OK;
+	int code =
+		destination->name[0] != '\0' ? explain_name(settings, destination->name) : EXIT_OK;
 
-	if (is_tls)
-		tls_code = explain_tls(settings);
-	code = destination->name[0] != '\0' ? explain_name(settings, destination->name) : EXIT_OK;
 	if (code != EXIT_TRANSPORT) // a name that is not found is told by the stream's outcome too
-		code = explain_stream(settings, destination, port);
+		code = explain_stream(settings, destination, route, is_tls && tls_code == EXIT_OK);
 	return code == EXIT_OK ? tls_code : code;
 }
 

@@ -38,3 +38,18 @@ int install_find_library(char path[static PATH_MAX])
 	}
 	return -ENOENT;
 }
+
+int install_find_program(const char *name, char path[static PATH_MAX])
+{
+	char self[PATH_MAX], candidate[PATH_MAX];
+	int error = find_self(self);
+	int length;
+
+	if (error)
+		return error;
+	*(strrchr(self, '/') + 1) = '\0';
+	length = snprintf(candidate, sizeof(candidate), "%s%s", self, name);
+	if (length >= (int)sizeof(candidate))
+		return -ENAMETOOLONG;
+	return realpath(candidate, path) ? 0 : -errno;
+}

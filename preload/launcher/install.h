@@ -13,4 +13,7 @@
 // LD_PRELOAD (ld.so(8)).
 int install_find_library(char path[static PATH_MAX]) MUST_CHECK;
 
+// The absolute path of a program in this program's own directory. Returns 0 or -errno.
+int install_find_program(const char *name, char path[static PATH_MAX]) MUST_CHECK;
+
 #endif

@@ -109,25 +109,6 @@ static bool has_route(const struct settings *settings, enum route_action action)
 	return false;
 }
 
-static void warn_about_tls(const struct settings *settings)
-{
-	char endpoint[ENDPOINT_TEXT_SIZE], pattern[NAME_SIZE + 64], version[64];
-	int error = control_client_ping(&settings->tls_listen, version, sizeof(version));
-
-	if (!error)
-		return;
-	message_print("airlock-tls at %s: %s", endpoint_format(&settings->tls_listen, endpoint),
-		message_for_control(error));
-	for (size_t i = 0; i < settings->route_count; i++) {
-		const struct route *route = &settings->routes[i];
-
-		if (route->action == ROUTE_TLS)
-			message_print("connections to %s (line %u) will be refused",
-				pattern_format(&route->pattern, pattern, sizeof(pattern)),
-				route->line);
-	}
-}
-
 // Asks hostd for a sign of life, and measures the gate with the same question when that is wanted.
 static enum gate_verdict meet_hostd(const struct settings *settings)
 {
@@ -188,18 +169,15 @@ static void raise_loopback(void)
 
 static int run_with(const struct settings *settings, char *const *arguments)
 {
-	bool has_tls = has_route(settings, ROUTE_TLS);
 	enum gate_verdict verdict = GATE_NOT_MEASURED;
 	char state[PATH_MAX];
 	int code;
 
 	raise_loopback();
-	if (has_tls || has_route(settings, ROUTE_DIRECT))
+	if (has_route(settings, ROUTE_TLS) || has_route(settings, ROUTE_DIRECT))
 		verdict = meet_hostd(settings);
-	if (has_tls)
-		warn_about_tls(settings);
 	export_state(state, verdict);
-	code = supervise_run(arguments);
+	code = supervise_run(settings, arguments);
 	if (state[0] != '\0')
 		unlink(state);
 	if (code < 0)

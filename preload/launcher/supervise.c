@@ -12,9 +12,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "preload/launcher/message.h"
+#include "preload/launcher/tls_daemon.h"
 
 // SIGTTIN and SIGTTOU keep their default: the terminal sends them to the whole group, and we stop
 // with it.
@@ -23,6 +25,7 @@ static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUS
 
 struct supervision {
 	pid_t program;
+	struct tls_daemon tls;
 	sigset_t waited;               // what sigwaitinfo takes
 	sigset_t inherited_mask;       // the caller's, for the program
 	struct sigaction child_action; // likewise, of SIGCHLD
@@ -93,13 +96,15 @@ static int status_code(int status)
 
 // Takes every child that has something to say. Returns the program's exit code, or -1 while it
 // lives.
-static int reap(const struct supervision *supervision)
+static int reap(struct supervision *supervision)
 {
 	int code = -1;
 	int status;
 	pid_t child;
 
 	while ((child = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (child == supervision->tls.pid && !WIFSTOPPED(status))
+			(void)tls_daemon_note_end(&supervision->tls, child, status);
 		if (child != supervision->program)
 			continue;
 		if (WIFSTOPPED(status))
@@ -110,14 +115,29 @@ static int reap(const struct supervision *supervision)
 	return code;
 }
 
-static int supervise(const struct supervision *supervision)
+// Returns false when there was none: stopped and continued, or airlock-tls is to be started again.
+static bool take_signal(struct supervision *supervision, siginfo_t *signal)
+{
+	int wait = tls_daemon_wait(&supervision->tls);
+	struct timespec timeout = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000L};
+
+	if (wait < 0)
+		return sigwaitinfo(&supervision->waited, signal) >= 0;
+	if (sigtimedwait(&supervision->waited, signal, &timeout) >= 0)
+		return true;
+	if (errno == EAGAIN)
+		tls_daemon_restart(&supervision->tls);
+	return false;
+}
+
+static int supervise(struct supervision *supervision)
 {
 	for (;;) {
 		siginfo_t signal;
 		int code;
 
-		if (sigwaitinfo(&supervision->waited, &signal) < 0)
-			continue; // EINTR: stopped and continued
+		if (!take_signal(supervision, &signal))
+			continue;
 		if (signal.si_signo != SIGCHLD) {
 			forward(supervision, &signal);
 			continue;
@@ -128,16 +148,18 @@ static int supervise(const struct supervision *supervision)
 	}
 }
 
-int supervise_run(char *const *arguments)
+int supervise_run(const struct settings *settings, char *const *arguments)
 {
 	struct supervision supervision;
 	int code;
 
 	supervision_begin(&supervision);
+	tls_daemon_start(&supervision.tls, settings);
 	supervision.program = fork();
 	if (supervision.program == 0)
 		execute(&supervision, arguments);
 	code = supervision.program < 0 ? -errno : supervise(&supervision);
+	tls_daemon_stop(&supervision.tls);
 	supervision_end(&supervision);
 	return code;
 }

@@ -4,15 +4,17 @@
 #ifndef AIRLOCK_LAUNCHER_SUPERVISE_H
 #define AIRLOCK_LAUNCHER_SUPERVISE_H
 
+#include "preload/shared/settings.h"
 #include "wire/compiler.h"
 
 #define STATUS_NOT_EXECUTABLE 126 // as shells say it: POSIX, XCU 2.8.2
 #define STATUS_NOT_FOUND      127
 
-// Runs arguments[0] (looked up as execvp(3) does) in the caller's process group and with the
+// Starts airlock-tls when a route of settings needs it, and keeps it running while the program
+// does. Runs arguments[0] (looked up as execvp(3) does) in the caller's process group and with the
 // caller's signal mask and dispositions, and waits for it. Returns its exit status, 128 + the
 // signal that killed it, 126 or 127 when it could not be executed, or -errno when there is no
 // process to be had.
-int supervise_run(char *const *arguments) MUST_CHECK;
+int supervise_run(const struct settings *settings, char *const *arguments) MUST_CHECK;
 
 #endif

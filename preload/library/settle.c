@@ -92,6 +92,13 @@ static int guess_failure(int fd, int asked)
 	return ECONNREFUSED;
 }
 
+// Whether the stream had been open before it ended so: what is refused is not reset.
+static bool was_open(const struct outcome *outcome)
+{
+	return outcome->stage == OUTCOME_STAGE_RELAY ||
+	       (outcome->stage == OUTCOME_STAGE_TLS && outcome->class == OUTCOME_RESET);
+}
+
 // Returns the errno to fail with, 0 when the stream had been open.
 static int judge_closed(int fd, const struct socket_entry *entry)
 {
@@ -101,7 +108,7 @@ static int judge_closed(int fd, const struct socket_entry *entry)
 	if (asked < 0 || outcome.class == OUTCOME_NONE)
 		return guess_failure(fd, asked);
 	log_outcome(entry, &outcome);
-	return outcome.stage == OUTCOME_STAGE_RELAY ? 0 : outcome_errno(outcome.class);
+	return was_open(&outcome) ? 0 : outcome_errno(outcome.class);
 }
 
 static bool is_answered(int fd)

@@ -210,6 +210,20 @@ int control_client_status(const struct endpoint *endpoint, const uint8_t id[stat
 	return control_get_outcome(&answer, outcome) ? 0 : -EPROTO;
 }
 
+int control_client_describe(const struct endpoint *endpoint,
+	const uint8_t id[static REQUEST_ID_SIZE], char *text, size_t size)
+{
+	struct control_answer answer;
+	struct request request = {0};
+	int error;
+
+	control_ask_describe(&request, id);
+	error = ask(endpoint, &request, PING_TIMEOUT, &answer);
+	if (error)
+		return error;
+	return control_get_text(&answer, text, size) ? 0 : -EPROTO;
+}
+
 // hostd starts to count when the request has arrived, we when it was sent; half the time is far
 // from both a gate that held and one that never closed. The time of the end matters too: a stream
 // that was writable at once and ended at once was turned away, one that ended later was held by

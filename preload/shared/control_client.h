@@ -31,6 +31,10 @@ int control_client_resolve(const struct endpoint *endpoint, const char *name,
 int control_client_status(const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE],
 	bool wait, unsigned timeout_ms, struct outcome *outcome) MUST_CHECK;
 
+// Asks airlock-tls about a granted stream; the text is empty when it knows nothing of the id.
+int control_client_describe(const struct endpoint *endpoint,
+	const uint8_t id[static REQUEST_ID_SIZE], char *text, size_t size) MUST_CHECK;
+
 // Measures the gate with verb GATE. Returns 1 when writability was withheld as long as asked, 0
 // when the stream was writable at once, -errno when hostd could not be asked.
 int control_client_measure_gate(const struct endpoint *endpoint, unsigned milliseconds) MUST_CHECK;

@@ -12,8 +12,14 @@
 
 #define QUESTION_TIMEOUT 2000 // ms
 
+// For hostd the stream was open when it broke; for the program it was not, before its own gate is.
 static void settle(struct tls_stream *stream)
 {
+	struct outcome heard = stream->failure;
+
+	if (!stream->is_granted && heard.stage == OUTCOME_STAGE_RELAY)
+		outcome_set(&stream->failure, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
+			"the connection ended before TLS was set up: %.140s", heard.text);
 	tls_stream_close(stream, &stream->failure);
 }
 

@@ -124,10 +124,11 @@ static void handle_event(struct tls_server *server, const struct epoll_event *ev
 // Those that are ready now; what they make ready waits for the next turn.
 static void run_ready(struct tls_server *server)
 {
-	struct tls_stream *last = server->ready ? server->ready->prev_ready : NULL;
-	struct tls_stream *stream = NULL;
+	struct tls_stream *stream;
+	size_t count;
 
-	while (last && stream != last && server->ready) {
+	DL_COUNT2(server->ready, stream, count, next_ready);
+	while (count-- > 0 && server->ready) {
 		stream = server->ready;
 		DL_DELETE2(server->ready, stream, prev_ready, next_ready);
 		stream->is_ready = false;

@@ -2,6 +2,7 @@
 """connect(): every way to call it, every outcome, compared with TCP."""
 import pytest
 
+from support import airlock as airlock_module
 from support import peer, world
 
 AGAINST_ECHO = ["blocking-twice", "nonblocking", "nonblocking-connect-again", "unspecified", "send-to",
@@ -84,7 +85,9 @@ def test_a_tls_route_without_its_daemon_fails_and_never_goes_out_in_plaintext(ai
 	origin = peers.listen(peer.echo)
 	config = airlock.write(routes=f"route {origin.host} tls\nroute * direct",
 		tls_listen=f"unix:{airlock.home}/absent.sock")
-	result = airlock.run([probe("connecting"), "blocking", origin.host, origin.port], config=config)
+	# Not by `airlock run`, which would start it.
+	result = airlock.native([probe("connecting"), "blocking", origin.host, origin.port],
+		env={"LD_PRELOAD": str(airlock_module.library()), "AIRLOCK_CONF": str(config)})
 	assert "connect: -1 ENETUNREACH" in result.stdout
 	assert origin.connections == []
 

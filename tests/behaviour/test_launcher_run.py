@@ -5,6 +5,7 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import time
 
@@ -171,7 +172,12 @@ def test_a_tls_route_without_airlock_tls_is_said_and_fails_closed(airlock, peers
 	connect = ("import socket, sys\n"
 		"s = socket.socket()\n"
 		f"print(s.connect_ex(('{origin.host}', {origin.port})) != 0)\n")
-	result = airlock.run([PYTHON, "-c", connect], config=config)
+	# An installation without airlock-tls.
+	for place, file in (("bin", airlock_module.airlock_program()), ("lib", airlock_module.library())):
+		(directory / place).mkdir()
+		shutil.copy(file, directory / place)
+	result = process.run([str(directory / "bin/airlock"), "run", "-c", str(config), "--", PYTHON, "-c", connect],
+		env=airlock.environment())
 	assert (result.status, result.stdout) == (0, "True\n"), result
 	assert f"connections to {origin.host}" in result.stderr and "will be refused" in result.stderr
 	assert not airlock.hostd.log(verb="connect")
