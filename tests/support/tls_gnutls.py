@@ -6,6 +6,7 @@
 script(session) runs after the handshake, in a thread of its own; GnuTLS blocks on the socket.
 """
 import ctypes
+import socket
 
 SERVER, NO_SIGNAL, NO_AUTO_SEND_TICKET = 1, 1 << 6, 1 << 21  # gnutls.h: gnutls_init_flags_t
 PEM, CERTIFICATES, WARNING, USER_CANCELED = 1, 1, 1, 90
@@ -39,6 +40,7 @@ class Session:
 
 	def __init__(self, connection, certificate, priority):
 		self.connection = connection
+		connection.received = bytearray()  # appended to without copying it
 		self._session, self._credentials = ctypes.c_void_p(), ctypes.c_void_p()
 		_call("gnutls_certificate_allocate_credentials", ctypes.byref(self._credentials))
 		_call("gnutls_certificate_set_x509_key_file", self._credentials, certificate.chain.encode(),
@@ -87,6 +89,7 @@ class Session:
 
 def serve(certificate, script, priority=MODERN):
 	def run(connection):
+		connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 		session = Session(connection, certificate, priority)
 		try:
 			session.handshake()

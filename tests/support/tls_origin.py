@@ -29,6 +29,7 @@ def context(certificate, version=None, alpn=(), tickets=2, client_ca=None):
 	made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 	made.set_ciphers("DEFAULT@SECLEVEL=0")
 	made.load_cert_chain(certificate.chain, certificate.key)
+	made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # Python's default makes a truncation an end
 	made.num_tickets = tickets
 	made.sni_callback = _remember_name
 	if version:
@@ -64,7 +65,7 @@ def pre_shared_keys(hello):
 		identities, found = vector(body, 2)[0], []
 		while identities:
 			identity, identities = vector(identities, 2)
-			found.append(identity)
+			found.append(bytes(identity))
 			identities = identities[4:]  # the age
 		return found
 	return []
@@ -93,7 +94,7 @@ class Session:
 		self.connection, self._cut, self._dribble = connection, cut, dribble
 		self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
 		self.tls = ssl_context.wrap_bio(self._in, self._out, server_side=True)
-		self.raw = b""
+		self.raw, connection.received = bytearray(), bytearray()  # appended to without copying them
 		self.sent = []  # the type of each record
 
 	@property
@@ -170,7 +171,7 @@ class Session:
 		self._do(self.tls.do_handshake)
 
 	def read(self, size=65536):
-		"""What came, b"" after close_notify. ssl.SSLEOFError at an end without one."""
+		"""What came, b"" after close_notify. ssl.SSLError at an end without one."""
 		try:
 			data = self._do(self.tls.read, size)
 		except ssl.SSLZeroReturnError:
@@ -196,7 +197,9 @@ class Session:
 			while self.read():
 				pass
 			self.connection.end = "eof"
-		except ssl.SSLEOFError:
+		except ssl.SSLError as error:
+			if error.reason != "UNEXPECTED_EOF_WHILE_READING":
+				raise
 			self.connection.end = "truncated"
 		except ConnectionResetError:
 			self.connection.end = "reset"
@@ -249,12 +252,14 @@ def echo(session):
 	session.connection._ended.set()
 
 
-def swallow(session):
+def echo_line(session):
+	session.send(session.read_until(b"\n"))
+	session.end()
 	session.read_all()
 
 
-def hold(session):
-	session.connection.hold()
+def swallow(session):
+	session.read_all()
 
 
 def answer(data):
