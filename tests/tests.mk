@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make unit   builds and runs tests/unit/*.c; UNIT=name,... only those (without test_ and .c)
 # make fuzz   builds tests/fuzz/fuzz_*.c and runs each for FUZZ_SECONDS; FUZZ=name,... only those
-# make bench  ratios against peers (tests/bench/bench.py); BENCH=--short shows that it runs
+# make bench  ratios against peers (tests/bench/bench*.py); BENCH=--short shows that it runs
 # make test   everything: unit, behaviour, system
 # A new file in either folder is picked up as it is: every test binary may use wire/, preload/shared/,
 # preload/launcher/ and hostd/. They stand in an archive, so that a test links only what it calls.
@@ -65,6 +65,7 @@ $(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/program/tests/bench/%.o $(call ob
 
 bench: all $(BENCH_TOOLS)
 	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH)
+	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench_tls.py $(BENCH)
 
 # --- everything
 

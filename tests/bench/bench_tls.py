@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""make bench, its second part: programs that speak plaintext, and who speaks TLS in their place.
+
+airlock-tls against stunnel and HAProxy, as ratios of one run (see bench.py for the form). All verify the
+certificate of the same nginx, which allows one cipher suite, so that all do the same work; all take plaintext
+on a unix socket. The paths are not of one length: airlock-tls reaches nginx through airlock-hostd, as it always
+does, one relay more than the others, which dial it themselves. airlock-tls asks by address and verifies the
+address in the certificate, so that no DNS server is measured; the others verify the name.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from bench import TOOLS, Report, interleaved, run
+
+from support import pki, process, tls_servers, world
+from support.airlock import airlock_program
+from support.hostd import Hostd, write_config
+
+NAME, ADDRESS = "tls-web.test", tls_servers.WEB
+SUITE = "TLS_AES_128_GCM_SHA256"
+WITH_TICKETS, WITHOUT_TICKETS = 443, 8443
+
+STUNNEL = """
+foreground = yes
+pid =
+syslog = no
+debug = err
+"""
+STUNNEL_SERVICE = """
+[to{port}]
+client = yes
+accept = {path}
+connect = {address}:{port}
+sni = {name}
+CAfile = {ca}
+verifyChain = yes
+checkHost = {name}
+sslVersionMin = TLSv1.3
+"""
+HAPROXY = """
+global
+    maxconn 2000
+    nbthread {threads}
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+"""
+HAPROXY_SERVICE = """
+listen to{port}
+    bind unix@{path} backlog 4096
+    server origin {address}:{port} ssl verify required ca-file {ca} sni str({name}) verifyhost {name} ssl-min-ver TLSv1.3
+"""
+
+
+class Originator:
+	"""One contestant: .via(port) for pump, .pid."""
+
+	def __init__(self, name, directory, head, service, command, ca):
+		self.directory, self.name = directory, name
+		config = directory / f"{name}.conf"
+		text = head.format(threads=os.cpu_count())
+		for port in (WITH_TICKETS, WITHOUT_TICKETS):
+			text += service.format(port=port, path=self._path(port), address=ADDRESS, name=NAME, ca=ca)
+		config.write_text(text)
+		self.daemon = process.Daemon([*command, str(config)], name=name)
+		for port in (WITH_TICKETS, WITHOUT_TICKETS):
+			process.wait_listening(self.daemon, self._path(port))
+
+	def _path(self, port):
+		return f"{self.directory}/{self.name}-{port}.sock"
+
+	def via(self, port):
+		return f"unix:{self._path(port)}"
+
+	def stop(self):
+		self.daemon.stop()
+
+
+class AirlockTls:
+	"""airlock-tls as `airlock run` starts it, and the hostd behind it."""
+
+	name = "airlock-tls"
+
+	def __init__(self, directory, ca):
+		self._path = f"{directory}/tls.sock"
+		self.hostd = Hostd(write_config(directory / "hostd.conf", directory, extra="log error\n"),
+			f"unix:{directory}/hostd.sock", directory)
+		config = directory / "enclave.conf"
+		config.write_text(f"hostd {self.hostd.endpoint}\nroute * tls\nca {ca}\ntls-listen unix:{self._path}\n")
+		self.daemon = process.Daemon([str(airlock_program()), "run", "-c", str(config), "--", "sleep", "infinity"],
+			name=self.name)
+		process.wait_listening(self.daemon, self._path)
+
+	def via(self, _port):
+		return f"airlock:{self._path}"
+
+	def stop(self):
+		self.daemon.stop()
+		self.hostd.stop()
+
+
+def measure(contestants, verb, port, amount):
+	return {each.name: (lambda each=each: run(TOOLS / "pump", verb, each.via(port), ADDRESS, port, amount)[0])
+		for each in contestants}
+
+
+def inverted(results, amount):
+	return {name: [amount / value for value in values] for name, values in results.items()}
+
+
+def bench_download(report, contestants, scale):
+	amount = int(2**30 * scale)
+	results = interleaved(measure(contestants, "get", WITH_TICKETS, amount), 5)
+	report.table(f"Download of {amount >> 20} MiB", "GB/s", inverted(results, amount / 1e9), "haproxy", "more")
+
+
+def bench_connections(report, contestants, web, scale):
+	count = int(1000 * scale) + 100
+	for port, what in ((WITH_TICKETS, "with tickets"), (WITHOUT_TICKETS, "without")):
+		results = interleaved(measure(contestants, "gets", port, count), 5)
+		report.table(f"New connections in turn, one small page each, {what}", "per second",
+			inverted(results, count), "haproxy", "more")
+		for name, again in measure(contestants, "gets", port, count).items():
+			before = len(web.log())
+			again()
+			lines = [line.split() for line in web.log()[before:]]
+			resumed = sum(line[3] == "r" for line in lines) / len(lines)
+			ciphers = ", ".join(sorted({f"{line[1]} {line[2]}" for line in lines}))
+			report.say(f"  {name:24} {resumed:6.1%} resumed, {ciphers}")
+			report.values[f"resumed {what} {name}"] = resumed
+
+
+def bench_requests(report, contestants, scale):
+	count = int(20000 * scale) + 1000
+	results = interleaved(measure(contestants, "ask", WITH_TICKETS, count), 5)
+	report.table("One request and its answer on a connection that stays, median", "microseconds", results,
+		"haproxy", "less")
+
+
+def serve_large(web, scale):
+	with open(web.root / "large", "wb") as file:
+		file.truncate(int(2**30 * scale))
+
+
+def versions():
+	for command in (["stunnel4", "-version"], ["haproxy", "-v"], ["nginx", "-v"]):
+		found = subprocess.run([process.which(command[0]), *command[1:]], capture_output=True, text=True)
+		lines = (found.stderr + found.stdout).splitlines()
+		yield next(line for line in lines if any(character.isdigit() for character in line))
+
+
+def main():
+	parser = argparse.ArgumentParser(description="airlock-tls against its peers, in one run")
+	parser.add_argument("--short", action="store_true", help="a tenth of the work: shows that it runs")
+	scale = 0.1 if parser.parse_args().short else 1.0
+	world.enter()
+	directory = pathlib.Path(tempfile.mkdtemp(prefix="airlock-bench-", dir="/tmp"))
+	report, running = Report(), []
+	try:
+		authority = pki.Pki(directory / "pki")
+		web = tls_servers.TlsWeb(directory / "web", authority, more=f"ssl_conf_command Ciphersuites {SUITE};")
+		running.append(web)
+		serve_large(web, scale)
+		contestants = []
+		for start in (
+				lambda: Originator("haproxy", directory, HAPROXY, HAPROXY_SERVICE,
+					[process.which("haproxy"), "-db", "-f"], authority.ca),
+				lambda: Originator("stunnel", directory, STUNNEL, STUNNEL_SERVICE, [process.which("stunnel4")],
+					authority.ca),
+				lambda: AirlockTls(directory, authority.ca)):
+			contestants.append(start())
+			running.append(contestants[-1])
+		report.say("airlock-tls goes through airlock-hostd, haproxy and stunnel go to nginx directly")
+		for line in versions():
+			report.say(f"  {line}")
+		bench_download(report, contestants, scale)
+		bench_connections(report, contestants, web, scale)
+		bench_requests(report, contestants, scale)
+		(TOOLS / "tls.txt").write_text("\n".join(report.lines) + "\n")
+		(TOOLS / "tls.json").write_text(json.dumps(report.values, indent=1) + "\n")
+	finally:
+		for each in reversed(running):
+			each.stop()
+		shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+	main()
