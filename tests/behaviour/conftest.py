@@ -18,7 +18,9 @@ def tls(directory, airlock, pki, background, dns):
 	for name, address in tls_servers.NAMES.items():
 		dns.add(name, address)
 	assert (build_directory() / "bin/airlock-tls").exists(), "airlock-tls is not built"
-	return tls_route.TlsRoute(directory, airlock, pki, background)
+	route = tls_route.TlsRoute(directory, airlock, pki, background)
+	yield route
+	route.check_clean_ends()
 
 
 def _serve(start):

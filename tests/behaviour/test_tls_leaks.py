@@ -157,7 +157,7 @@ def test_frozen_before_connect(tls, secret, tap, recording, leaks, marker):
 				result = tls.run_preloaded(["timeout", "2", leaks, way, NAME, secret.port, marker])
 				assert "sent: 0" not in result.stdout and result.status in (1, 124), result
 		finally:
-			kept.thaw()
+			kept.send_signal(signal.SIGCONT)
 	check_empty(record, tap)
 	assert not took(secret)
 

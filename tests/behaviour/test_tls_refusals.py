@@ -292,8 +292,8 @@ def test_a_clock_before_the_build(tls, directory):
 	"""Certificates need a clock: an airlock-tls whose clock says 2001 does not start. It drops LD_PRELOAD, so
 	libfaketime comes by an /etc of its own."""
 	library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-	if library is None:
-		pytest.skip("faketime is not installed")
+	if library is None or tls_route.is_sanitized():
+		pytest.skip("faketime is not installed, or a sanitizer wants to be the first library")
 	etc = directory / "etc"
 	etc.mkdir()
 	shutil.copy("/etc/ld.so.cache", etc)

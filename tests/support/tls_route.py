@@ -14,7 +14,7 @@ import signal
 
 from support import process
 from support.airlock import airlock_program, library
-from support.hostd import TOP, build_directory
+from support.hostd import SANITIZER_REPORT, TOP, build_directory
 
 TALK = str(TOP / "tests/support/talk.py")
 PYTHON = "/usr/bin/python3"
@@ -27,6 +27,11 @@ def tls_program():
 	return build_directory() / "bin/airlock-tls"
 
 
+def is_sanitized():
+	"""A sanitizer keeps memory that was freed, and must be the first library."""
+	return b"__asan_init" in tls_program().read_bytes()
+
+
 class Kept(process.Daemon):
 	"""An airlock-tls by itself, as whoever builds an image without `airlock run` starts it."""
 
@@ -35,7 +40,9 @@ class Kept(process.Daemon):
 		process.wait_listening(self, str(path))
 
 	def memory(self):
-		"""Anonymous memory in bytes."""
+		"""Anonymous memory in bytes; 0 under a sanitizer, whose own is much more."""
+		if is_sanitized():
+			return 0
 		text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
 		return int(re.search(r"^RssAnon:\s+(\d+)", text, re.MULTILINE)[1]) * 1024
 
@@ -46,17 +53,19 @@ class Kept(process.Daemon):
 	def descriptors(self):
 		return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-	def thaw(self):
-		try:
+	def check_clean_end(self):
+		"""As at the end of every test; a test may have killed it."""
+		if not self.has_ended():
 			self.send_signal(signal.SIGCONT)
-		except ProcessLookupError:
-			pass
+		status = self.stop()
+		assert status in (0, 128 + signal.SIGKILL), f"airlock-tls ended with {status}:\n{self.output}"
+		assert not SANITIZER_REPORT.search(self.output), self.output
 
 
 class TlsRoute:
 	def __init__(self, directory, airlock, pki, background):
 		self.airlock, self._background = airlock, background
-		self._pki = pki
+		self._pki, self._kept = pki, []
 		self.path, self.talk_program = f"{directory}/tls.sock", TALK
 		self.config = None
 		self.configure()
@@ -67,7 +76,9 @@ class TlsRoute:
 		return self.config
 
 	def run(self, command, **options):
-		return self.airlock.run(command, config=self.config, **options)
+		result = self.airlock.run(command, config=self.config, **options)
+		assert not SANITIZER_REPORT.search(result.stderr), result.stderr
+		return result
 
 	def popen(self, command, **options):
 		return self._background(self.airlock.popen(command, config=self.config, **options))
@@ -92,8 +103,13 @@ class TlsRoute:
 
 	def keep(self, prefix=()):
 		"""airlock-tls by itself, for programs that are preloaded without `airlock run`."""
-		kept = Kept(self.config, self.path, self.airlock.environment(), prefix)
-		return self._background(kept)
+		kept = self._background(Kept(self.config, self.path, self.airlock.environment(), prefix))
+		self._kept.append(kept)
+		return kept
+
+	def check_clean_ends(self):
+		for kept in self._kept:
+			kept.check_clean_end()
 
 	def environment(self, **more):
 		"""What preloads a program by hand."""
