@@ -166,23 +166,31 @@ void policy_check_name(const struct enclave *enclave, const char *name, uint16_t
 		decide(decision, false, NULL, "no rule allows %.100s port %u", name, port);
 }
 
+// What holds for an address however it was come by: deny rules, and what is special. Returns
+// whether that decided.
+static bool decide_by_address(const struct question *question, const struct address *address,
+	struct policy_decision *decision)
+{
+	const struct rule *rule = find_deny_rule(question->enclave, address, question->port);
+	if (rule) {
+		decide_by_rule(decision, rule);
+		return true;
+	}
+	const struct address_class *class = address_class_find(address);
+	if (class)
+		check_special(question, address, class, decision);
+	return class != NULL;
+}
+
 void policy_check_literal(const struct enclave *enclave, const struct address *address,
 	uint16_t port, struct policy_decision *decision)
 {
+	const struct question question = {enclave, NULL, port};
 	struct address plain = address_unmap(address);
-	const struct rule *rule = find_deny_rule(enclave, &plain, port);
-	if (rule) {
-		decide_by_rule(decision, rule);
+	if (decide_by_address(&question, &plain, decision))
 		return;
-	}
-	const struct address_class *class = address_class_find(&plain);
-	if (class) {
-		const struct question question = {enclave, NULL, port};
-		check_special(&question, &plain, class, decision);
-		return;
-	}
 	char text[ADDRESS_TEXT_SIZE];
-	rule = find_address_rule(enclave, RULE_ALLOW, &plain, port);
+	const struct rule *rule = find_address_rule(enclave, RULE_ALLOW, &plain, port);
 	if (rule)
 		decide_by_rule(decision, rule);
 	else
@@ -194,18 +202,10 @@ void policy_check_resolved(const struct enclave *enclave, const struct rule *nam
 	const char *name, const struct address *address, uint16_t port,
 	struct policy_decision *decision)
 {
+	const struct question question = {enclave, name, port};
 	struct address plain = address_unmap(address);
-	const struct rule *rule = find_deny_rule(enclave, &plain, port);
-	if (rule) {
-		decide_by_rule(decision, rule);
+	if (decide_by_address(&question, &plain, decision))
 		return;
-	}
-	const struct address_class *class = address_class_find(&plain);
-	if (class) {
-		const struct question question = {enclave, name, port};
-		check_special(&question, &plain, class, decision);
-		return;
-	}
 	char text[ADDRESS_TEXT_SIZE];
 	decide(decision, true, name_rule, "line %u allows %.60s at %s", name_rule->line, name,
 		address_format(&plain, text));
