@@ -53,7 +53,7 @@ LIBRARY  := $(wildcard preload/library/*.c)
 LAUNCHER := $(wildcard preload/launcher/*.c)
 HOSTD    := $(wildcard hostd/*.c)
 TLS      := $(wildcard preload/tls/*.c)
-TLS_LIBS = -lgnutls
+TLS_LIBS = -lgnutls -lseccomp
 HOSTD_LIBS = -lmicrohttpd
 
 objects = $(patsubst %.c,$(BUILD)/obj/$(1)/%.o,$(2))

@@ -51,6 +51,16 @@ static ssize_t fill_inbox(struct channel *channel)
 	return length;
 }
 
+// GnuTLS is told of an end only where it cuts a record: told otherwise, it would not let us write
+// any more, which a server that ends its side without close_notify may still expect.
+static ssize_t report_end(struct channel *channel)
+{
+	if (!framing_is_between_records(&channel->framing))
+		return 0;
+	gnutls_transport_set_errno(channel->session, EAGAIN);
+	return -1;
+}
+
 static ssize_t on_pull(gnutls_transport_ptr_t pointer, void *data, size_t size)
 {
 	struct channel *channel = pointer;
@@ -58,18 +68,19 @@ static ssize_t on_pull(gnutls_transport_ptr_t pointer, void *data, size_t size)
 	ssize_t result = -EAGAIN;
 
 	if (memory->inbox_length == 0) {
-		if (channel->has_socket_end)
-			return 0;
 		if (memory->may_fill && channel->end.is_readable)
 			result = fill_inbox(channel);
+		if (channel->has_socket_end && channel->socket_error == 0)
+			return report_end(channel);
 		if (result <= 0) {
 			gnutls_transport_set_errno(channel->session, (int)-result);
-			return result < 0 ? -1 : 0;
+			return -1;
 		}
 	}
 	if (size > memory->inbox_length)
 		size = memory->inbox_length;
 	memcpy(data, memory->inbox + memory->inbox_start, size);
+	framing_feed(&channel->framing, data, size);
 	memory->inbox_start += size;
 	memory->inbox_length -= size;
 	return (ssize_t)size;
@@ -365,6 +376,7 @@ enum channel_result channel_receive(
 			queue_produce(plain, (size_t)length);
 			channel->idle_records = 0;
 		} else if (length == GNUTLS_E_AGAIN && is_drained(channel)) {
+			result = channel->has_socket_end ? CHANNEL_CUT : CHANNEL_WAITS;
 			break;
 		} else {
 			result = judge_receive(channel, length, outcome);

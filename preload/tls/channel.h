@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "preload/tls/framing.h"
 #include "preload/tls/queue.h"
 #include "preload/tls/tickets.h"
 #include "preload/tls/trust.h"
@@ -42,7 +43,7 @@ struct channel_memory {
 enum channel_result {
 	CHANNEL_WAITS,  // for the socket, or for the next turn
 	CHANNEL_DONE,   // the handshake is over; or the peer has ended in order
-	CHANNEL_CUT,    // the connection ended without TLS's end
+	CHANNEL_CUT,    // the connection ended without TLS's end, see framing
 	CHANNEL_BROKEN, // *outcome says how
 };
 
@@ -58,9 +59,10 @@ struct channel {
 	bool is_verified;                  // in this handshake
 	bool has_verdict;                  // verdict holds a reason to refuse
 	struct outcome verdict;
-	bool has_socket_end;   // the socket has nothing more to give
-	int socket_error;      // errno of a failed receive or send, 0: none
-	unsigned idle_records; // records in a row that carried nothing for the program
+	struct framing framing; // of what GnuTLS was given
+	bool has_socket_end;    // the socket has nothing more to give
+	int socket_error;       // errno of a failed receive or send, 0: none
+	unsigned idle_records;  // records in a row that carried nothing for the program
 };
 
 // What a route asks for, from a granted stream. Returns 0, or -ENOMEM.

@@ -13,6 +13,7 @@
 
 #include "preload/shared/settings.h"
 #include "preload/tls/environment.h"
+#include "preload/tls/sandbox.h"
 #include "preload/tls/tls_log.h"
 #include "preload/tls/tls_server.h"
 
@@ -68,6 +69,8 @@ static int serve(const struct settings *settings, struct options *options)
 	if (!server)
 		return EXIT_TRANSPORT;
 	error = tls_server_open(server, settings);
+	if (!error)
+		error = sandbox_enter(&settings->tls_listen);
 	if (!error) {
 		announce(&options->ready_fd);
 		error = tls_server_run(server);

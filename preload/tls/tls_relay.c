@@ -126,7 +126,8 @@ static void on_cut(struct tls_stream *stream)
 {
 	if (stream_probe(stream->channel.end.fd) < 0)
 		fail_by_hostd(stream);
-	else if (stream->route->tls.is_eof_lax)
+	else if (stream->route->tls.is_eof_lax &&
+		 framing_is_between_records(&stream->channel.framing))
 		stream->down_ended = true;
 	else
 		fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_RESET,
