@@ -38,7 +38,7 @@ def _call(name, *arguments):
 class Session:
 	"""One connection, as a script sees it. connection.received holds what was decrypted."""
 
-	def __init__(self, connection, certificate, priority):
+	def __init__(self, connection, certificate, priority, ticket_key):
 		self.connection = connection
 		connection.received = bytearray()  # appended to without copying it
 		self._session, self._credentials = ctypes.c_void_p(), ctypes.c_void_p()
@@ -48,9 +48,7 @@ class Session:
 		_call("gnutls_init", ctypes.byref(self._session), SERVER | NO_SIGNAL | NO_AUTO_SEND_TICKET)
 		_call("gnutls_priority_set_direct", self._session, priority.encode(), None)
 		_call("gnutls_credentials_set", self._session, CERTIFICATES, self._credentials)
-		key = Datum()
-		_call("gnutls_session_ticket_key_generate", ctypes.byref(key))
-		_call("gnutls_session_ticket_enable_server", self._session, ctypes.byref(key))
+		_call("gnutls_session_ticket_enable_server", self._session, ctypes.byref(ticket_key))
 		_library.gnutls_transport_set_int2(self._session, connection.sock.fileno(), connection.sock.fileno())
 
 	def handshake(self):
@@ -75,6 +73,10 @@ class Session:
 	def tickets(self, count):
 		_call("gnutls_session_ticket_send", self._session, count, 0)
 
+	@property
+	def is_resumed(self):
+		return bool(_library.gnutls_session_is_resumed(self._session))
+
 	def warn(self):
 		_call("gnutls_alert_send", self._session, WARNING, USER_CANCELED)
 
@@ -88,9 +90,12 @@ class Session:
 
 
 def serve(certificate, script, priority=MODERN):
+	ticket_key = Datum()
+	_call("gnutls_session_ticket_key_generate", ctypes.byref(ticket_key))
+
 	def run(connection):
 		connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-		session = Session(connection, certificate, priority)
+		session = Session(connection, certificate, priority, ticket_key)
 		try:
 			session.handshake()
 			script(session)

@@ -48,29 +48,6 @@ def _remember_name(tls, name, _context):
 	tls.asked_name = name
 
 
-def pre_shared_keys(hello):
-	"""The identities that a ClientHello, in its first record, offers (RFC 8446, 4.1.2 and 4.2.11)."""
-	def vector(data, width):
-		size = int.from_bytes(data[:width], "big")
-		return data[width:width + size], data[width + size:]
-
-	_, rest = vector(hello[HEADER + 4 + 2 + 32:], 1)  # past the version and the random: the session id
-	for width in (2, 1):  # suites, compression methods
-		_, rest = vector(rest, width)
-	extensions, _ = vector(rest, 2)
-	while extensions:
-		kind, (body, extensions) = extensions[:2], vector(extensions[2:], 2)
-		if kind != b"\0\x29":
-			continue
-		identities, found = vector(body, 2)[0], []
-		while identities:
-			identity, identities = vector(identities, 2)
-			found.append(bytes(identity))
-			identities = identities[4:]  # the age
-		return found
-	return []
-
-
 @dataclasses.dataclass(frozen=True)
 class Cut:
 	"""Where the server's TCP stream stops: at the beginning of a record (counted from 0), behind its
@@ -101,11 +78,6 @@ class Session:
 	def server_name(self):
 		"""What SNI said; None without."""
 		return getattr(self.tls, "asked_name", None)
-
-	@property
-	def ticket_offered(self):
-		"""The first ticket that the client brought; None without."""
-		return next(iter(pre_shared_keys(self.raw)), None)
 
 	# --- what is sent
 
