@@ -3,12 +3,14 @@
 program must never take that for the server's own end."""
 import re
 import select
+import subprocess
 import textwrap
 import time
 
 import pytest
 
-from support import peer, tls_gnutls, tls_origin, world
+from support import bulk, peer, tls_gnutls, tls_origin, world
+from support.hostd import TOP
 from support.tls_origin import Cut, context, serve
 
 NAME = "good.test"
@@ -293,6 +295,37 @@ def test_key_updates(tls, peers, good, script):
 	assert result.stdout == "100 answers\n", (result, origin.connections[0].error)
 
 
+def test_a_key_update_of_openssl(tls, good, script):
+	"""K at the beginning of a line: s_server's key update, asked of both sides."""
+	server = subprocess.Popen(["openssl", "s_server", "-accept", f"{world.PUBLIC}:18443", "-cert", good.chain,
+		"-key", good.key, "-tls1_3", "-naccept", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+	try:
+		wait_line(server, "ACCEPT")
+		program = tls.popen(script(f"""
+			import socket
+			sock = socket.create_connection(("{NAME}", 18443))
+			for number in range(5):
+				sock.sendall(b"line %d\\n" % number)
+				print(sock.recv(100), flush=True)
+			"""))
+		for number in range(5):
+			wait_line(server, f"line {number}")
+			for text in ("K\n", f"answer {number}\n"):
+				server.stdin.write(text)
+				server.stdin.flush()
+				time.sleep(0.1)  # it takes one read for one command and says nothing
+			program.wait_line(f"answer {number}")
+	finally:
+		server.kill()
+		server.communicate()
+
+
+def wait_line(server, text):
+	while (line := server.stdout.readline()) and text not in line:
+		pass
+	assert text in line, f"s_server never said {text}"
+
+
 def test_a_key_update_while_the_program_sends(tls, peers, good, script):
 	"""The answer to KeyUpdate goes out between the program's own records."""
 	def updating(session):
@@ -348,6 +381,17 @@ def test_nobody_reads_before_having_written_all(tls, peers, good, script, late, 
 		print(bytes(got.lstrip(b"\\0")))
 		"""), timeout=90)
 	assert result.stdout == f"b'\\x01{size}'\n", (result.stdout, result.stderr[-300:], origin.connections[0].error)
+
+
+@pytest.mark.parametrize("version", ["1.3", "1.2"])
+def test_a_full_duplex_program(tls, peers, good, version):
+	"""64 MiB each way at once, every byte accounted for."""
+	tls.configure("route * tls min=1.2")
+	size = 64 << 20
+	origin = peers.listen(serve(context(good, version), tls_origin.echo))
+	result = tls.run(["/usr/bin/python3", TOP / "tests/support/bulk.py", "exchange", NAME, origin.port, size, 5],
+		timeout=100)
+	assert result.stdout == f"sent: done\nreceived: {bulk.digest_of(size, 5)}\n", (result, origin.connections[0].error)
 
 
 def test_a_reader_that_does_not_read_is_not_read_for(tls, peers, good, script):

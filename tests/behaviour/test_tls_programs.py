@@ -216,6 +216,55 @@ def test_an_event_loop_is_not_held_up(tls, peers, dns, pki, script):
 	assert result.stdout == "b'hello'\nTrue True\n", result
 
 
+ERRNOS = {
+	"refused": ("ECONNREFUSED", lambda peers: ("public.test", peers.refuse().port)),
+	"timed out": ("ETIMEDOUT", lambda peers: ("public.test", peers.drop().port)),
+	"no such name": ("EHOSTUNREACH", lambda peers: ("198.18.77.77", 80)),
+	"unreachable": ("EHOSTUNREACH", lambda peers: ("unreachable.test", 80)),
+	"no route": ("ENETUNREACH", lambda peers: ("noroute.test", 80)),
+	"denied by policy": ("EACCES", lambda peers: ("metadata.test", 80)),
+}
+
+
+@pytest.mark.parametrize("how", ERRNOS)
+def test_what_goes_wrong_before_tls_keeps_its_errno(tls, airlock, peers, how):
+	"""The same as on a direct route: airlock-tls hands on what hostd says."""
+	expected, make = ERRNOS[how]
+	host, port = make(peers)
+	direct = airlock.run(["/usr/bin/python3", tls.talk_program, host, port], config=airlock.write("route * direct"))
+	assert tls.talk(host, port) == direct.stdout.split(" ", 1)[1].strip(), "not as on a direct route"
+	if how != "no such name":
+		assert tls.talk(host, port, "timeout=20") == f"connect {expected}"
+
+
+def test_without_hostd(tls, airlock, directory):
+	tls.configure("route * tls", endpoint=f"unix:{directory}/nobody.sock")
+	kept = tls.keep()
+	result = tls.run_preloaded(["/usr/bin/python3", tls.talk_program, "11.0.0.1", "443"])
+	assert result.stdout == "443 connect ENETUNREACH\n", (result, kept.output)
+
+
+def test_a_server_that_stalls_holds_up_nobody_else(tls, peers, dns, pki, tls_web):
+	"""A hundred handshakes that go nowhere, and one that does."""
+	dns.add(NAME, world.PUBLIC)
+	origin = peers.listen(lambda connection: connection.hold())
+	tls.keep()
+	stalled = tls.popen_preloaded(["/usr/bin/python3", "-c", textwrap.dedent(f"""
+		import socket, time
+		held = [socket.socket() for _ in range(100)]
+		address = socket.getaddrinfo("{NAME}", {origin.port}, socket.AF_INET)[0][4]
+		for sock in held:
+			sock.setblocking(False)
+			sock.connect_ex(address)
+		print("asked", flush=True)
+		time.sleep(100)
+		""")])
+	stalled.wait_line("asked")
+	origin.wait_connections(100)
+	result = tls.run_preloaded(["curl", "-sS", "--max-time", "2", "http://tls-web.test:443/page.txt"])
+	gives(result, "a page over TLS\n")
+
+
 # --- keys of routes
 
 def test_port_and_none(tls, tls_web):
