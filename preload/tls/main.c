@@ -3,6 +3,7 @@
 // destinations through airlock-hostd.
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static void announce(int *ready_fd)
 	if (*ready_fd < 0)
 		return;
 	written = write(*ready_fd, "R", 1);
-	(void)written; // whoever waited may have left
+	(void)written;
 	close(*ready_fd);
 	*ready_fd = -1;
 }
@@ -111,6 +112,7 @@ static int start(struct options *options, char **words)
 {
 	if (environment_scrub(words) < 0)
 		return refuse("cannot be executed anew without its environment");
+	signal(SIGPIPE, SIG_IGN); // whoever waited for readiness, or reads our log, may have left
 	if (!forbid_core_dumps())
 		return refuse("cannot forbid core dumps");
 	if (time(NULL) < (time_t)AIRLOCK_BUILD_TIME)

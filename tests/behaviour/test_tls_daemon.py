@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""airlock-tls as a process: who starts it, what it may do, what it answers."""
+import errno
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+from support import peer, process, tls_origin, wire, world
+from support.airlock import airlock_program
+from support.hostd import build_directory
+
+NAME = "good.test"
+
+
+@pytest.fixture
+def origin(peers, dns, pki):
+	dns.add(NAME, world.PUBLIC)
+	return peers.listen(tls_origin.serve(tls_origin.context(pki.root.issue(NAME)), tls_origin.echo_line))
+
+
+def status_of(pid):
+	lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+	return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+# --- started, supervised, ended
+
+def test_it_ends_with_the_program_and_takes_its_socket_along(tls, origin):
+	assert tls.talk(NAME, origin.port).startswith("got 6 plain")
+	assert not os.path.exists(tls.path)
+
+
+def test_one_that_died_is_started_again(tls, origin):
+	program = tls.popen(["sleep", "infinity"])
+	first = peer.wait_until(lambda: originator_of(program.pid), what="an airlock-tls")
+	peer.wait_until(lambda: is_answering(tls.path), what="an answer")
+	os.kill(first, signal.SIGKILL)
+	peer.wait_until(lambda: originator_of(program.pid) not in (None, first), what="another airlock-tls")
+	peer.wait_until(lambda: is_answering(tls.path), what="an answer")
+	assert "killed by signal 9" in program.output
+
+
+def descendants(pid):
+	children = [int(word) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+		for word in (task / "children").read_text().split()]
+	return children + [each for child in children for each in descendants(child)]
+
+
+def originator_of(pid):
+	"""The airlock-tls among a process's descendants (proc(5)), or None."""
+	for each in descendants(pid):
+		try:
+			if os.readlink(f"/proc/{each}/exe").endswith("/airlock-tls"):
+				return each
+		except OSError:
+			pass
+	return None
+
+
+def is_answering(path):
+	try:
+		return wire.ping(path).status == wire.OK
+	except OSError:
+		return False
+
+
+def test_one_that_answers_already_is_left_alone(tls, origin):
+	kept = tls.keep()
+	assert tls.talk(NAME, origin.port).startswith("got 6 plain")
+	assert wire.ping(tls.path).payload.startswith(b"airlock-tls ")
+	assert os.path.exists(f"/proc/{kept.pid}"), "it is not the second launcher's to end"
+
+
+def test_without_a_tls_route_none_is_started(tls):
+	tls.configure("route * direct")
+	result = tls.run(["sh", "-c", f"test -e {tls.path} && echo there"])
+	assert result.stdout == ""
+
+
+# --- what it may do
+
+def test_it_is_confined(tls):
+	status = status_of(tls.keep().pid)
+	assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+def test_it_leaves_no_core(tls):
+	pid = tls.keep().pid
+	limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+	assert re.search(r"^Max core file size\s+0\s+0\s", limits, re.MULTILINE), limits
+	# prctl(PR_SET_DUMPABLE, 0) gives a process's files in /proc to root (proc(5)).
+	unprivileged = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", "--", "readlink", f"/proc/{pid}/exe"],
+		capture_output=True, text=True)
+	assert unprivileged.returncode != 0
+
+
+def test_its_environment_holds_nothing_of_the_callers(tls, origin):
+	result = tls.run(["/bin/sh", "-c", 'for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" = "$0" ] && '
+		'tr "\\0" "\\n" <$p/environ; done', str(build_directory().resolve() / "bin/airlock-tls")],
+		env={"SECRET": "x", "GNUTLS_DEBUG_LEVEL": "9"})
+	names = {line.split("=")[0] for line in result.stdout.splitlines()}
+	assert names and names <= {"AIRLOCK_CONF", "AIRLOCK_HOSTD", "AIRLOCK_LOG"}, result
+
+
+# --- what it answers
+
+def ask(path, destination, name=None):
+	"""An opener on one of the two daemons' sockets, its request sent; .id is the stream's."""
+	stream_id = wire.new_id()
+	opener = wire.Opener(path, wire.connect(destination, name, stream_id))
+	opener.id = stream_id
+	return opener
+
+
+def refusal(path, destination, name=None):
+	with ask(path, destination, name) as opener:
+		assert not opener.wait()
+		return wire.status(path, opener.id).outcome()
+
+
+def test_a_refusal_by_hostd_comes_out_as_hostd_said_it(tls, peers, dns):
+	dns.add(NAME, world.PUBLIC)
+	refusing = peers.refuse()
+	tls.keep()
+	hostd = tls.airlock.hostd.endpoint.split(":", 1)[1]
+	for destination, name in (((refusing.host, refusing.port), None), (("198.18.0.9", 80), "nowhere.test"),
+			((world.METADATA, 80), None)):
+		assert refusal(tls.path, destination, name) == refusal(hostd, destination, name)
+
+
+def test_a_destination_without_a_tls_route_is_denied(tls, origin):
+	tls.configure(f"route {NAME} tls")
+	tls.keep()
+	assert refusal(tls.path, (world.PUBLIC, origin.port))[:2] == ("policy", "denied")
+
+
+@pytest.mark.parametrize("request_bytes", [wire.control(2, b"some.test"), wire.control(77)], ids=["RESOLVE", "unknown"])
+def test_a_verb_that_it_has_no_answer_for(tls, request_bytes):
+	tls.keep()
+	assert wire.ask(tls.path, request_bytes).status == 3
+
+
+def test_explain_shows_what_was_negotiated(tls, origin):
+	result = tls.run([airlock_program(), "explain", "-c", tls.config, f"{NAME}:{origin.port}"])
+	assert result.status == 0, result
+	for part in (r"tls: version TLS1\.3", r"tls: cipher AES-\d+-GCM", r"tls: group X25519", r"tls: peer CN=",
+			r"tls: issuer CN=", rf"tls: verified as {NAME} against 1 anchors of", r"stream: granted"):
+		assert re.search(part, result.stdout), (part, result.stdout)
+
+
+def test_its_command_line(tls):
+	program = str(build_directory() / "bin/airlock-tls")
+	assert process.run([program, "--version"]).stdout.startswith("airlock-tls ")
+	assert process.run([program, "surplus"]).status == 2
+	assert process.run([program, "-c", "/nonexistent.conf"]).status == 2
+
+
+def test_a_socket_that_cannot_be_had_ends_it(tls, directory):
+	tls.configure(tls_listen=f"unix:{directory}/absent/tls.sock")
+	result = process.run([str(build_directory() / "bin/airlock-tls"), "-c", str(tls.config)])
+	assert result.status == 3 and os.strerror(errno.ENOENT) in result.stderr
