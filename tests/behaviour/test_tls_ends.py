@@ -92,7 +92,7 @@ def test_what_was_whole_before_the_cut_is_delivered(tls, peers, good):
 
 
 def test_an_end_without_close_notify(tls, peers, good):
-	origin = peers.listen(serve(context(good), tls_origin.send_then_fin(b"looks whole\n")))
+	origin = peers.listen(serve(context(good), tls_origin.answer_then_fin(b"looks whole\n")))
 	assert tls.talk(NAME, origin.port) == "got 12 looks ECONNRESET"
 	tls.configure("route * tls eof=lax")
 	assert tls.talk(NAME, origin.port) == "got 12 looks end"
@@ -179,21 +179,26 @@ def test_a_program_that_closes_is_an_orderly_end_for_the_server(tls, peers, good
 
 
 def test_what_a_program_wrote_before_it_ended_still_arrives(tls, peers, good, script):
-	"""`airlock run` ends with its program, but not before airlock-tls has passed on what it holds."""
-	size = 8 << 20
-
-	def slowly(session):
-		while session.read():
-			time.sleep(0.001)
-		session.connection.end = "eof"
-		session.connection._ended.set()
-	origin = peers.listen(serve(context(good), slowly))
-	tls.run(script(f"""
-		import socket
-		socket.create_connection(("{NAME}", {origin.port})).sendall(bytes({size}))
+	"""As with TCP, whose kernel goes on sending. `airlock run` ends with its program, but not before
+	airlock-tls has passed on what it holds to a server that is only slow."""
+	def read_late(session):
+		session.connection.hold()
+		session.read_all()
+	origin = peers.listen(serve(context(good), read_late))
+	program = tls.popen(script(f"""
+		import select, socket
+		sock = socket.create_connection(("{NAME}", {origin.port}))
+		sock.setblocking(False)
+		taken = 0
+		while select.select([], [sock], [], 0.5)[1]:
+			taken += sock.send(bytes(1 << 16))
+		print("taken", taken, flush=True)
 		"""))
+	taken = int(program.wait_line("taken").split()[1])
+	time.sleep(0.3)  # the program has ended
 	(connection,) = origin.connections
-	assert connection.wait_end(30) == "eof" and len(connection.received) == size, (len(connection.received), connection.error)
+	connection.release()
+	assert connection.wait_end(30) == "eof" and len(connection.received) == taken, (taken, len(connection.received))
 
 
 def test_a_program_that_resets_is_none(tls, peers, good, script):
@@ -539,7 +544,7 @@ def test_no_descriptor_is_left_behind(tls, peers, good):
 	"""Ends of every kind, each ten times."""
 	made = context(good)
 	servers = [serve(made, three_parts), serve(made, three_parts, cut=Cut(3, "middle")),
-		serve(made, tls_origin.send_then_fin(b"x")), serve(made, lambda session: session.connection.reset()),
+		serve(made, tls_origin.answer_then_fin(b"x")), serve(made, lambda session: session.connection.reset()),
 		lambda connection: connection.reset()]
 	ports = [peers.listen(each).port for each in servers] * 10
 	kept = tls.keep()

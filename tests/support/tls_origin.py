@@ -244,17 +244,10 @@ def answer(data):
 	return script
 
 
-def send_then_end(data):
-	def script(session):
-		session.send(data)
-		session.end()
-		session.read_all()
-	return script
-
-
-def send_then_fin(data):
+def answer_then_fin(data):
 	"""The end without close_notify: what a truncation by somebody on the way looks like."""
 	def script(session):
+		session.read_until(b"\n")
 		session.send(data)
 		session.connection.half_close()
 		session.read_all()
