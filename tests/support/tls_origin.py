@@ -16,7 +16,6 @@ import time
 import warnings
 
 HEADER = 5  # RFC 8446, 5.1: type, version, length
-ALERT, HANDSHAKE, DATA = 21, 22, 23
 VERSIONS = {
 	"1.1": ssl.TLSVersion.TLSv1_1,
 	"1.2": ssl.TLSVersion.TLSv1_2,
@@ -151,12 +150,6 @@ class Session:
 		self.connection.received += data
 		return data
 
-	def read_exactly(self, size):
-		got = b""
-		while len(got) < size and (data := self.read(size - len(got))):
-			got += data
-		return got
-
 	def read_until(self, mark):
 		got = b""
 		while mark not in got and (data := self.read()):
@@ -232,16 +225,6 @@ def echo_line(session):
 
 def swallow(session):
 	session.read_all()
-
-
-def answer(data):
-	"""A request line, then data and an orderly end: enough for HTTP/1.0."""
-	def script(session):
-		session.read_until(b"\n")
-		session.send(data)
-		session.end()
-		session.read_all()
-	return script
 
 
 def answer_then_fin(data):
