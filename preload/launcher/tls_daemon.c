@@ -23,7 +23,7 @@
 
 #define READY_TIMEOUT 10000 // ms; loading the system's anchors takes about ten
 #define RESTART_PAUSE 1000  // ms
-#define STOP_TIMEOUT  2000  // ms until it is killed
+#define STOP_TIMEOUT  12000 // ms until it is killed; it takes up to ten to pass on what it holds
 
 static uint64_t now_ms(void)
 {
@@ -194,12 +194,18 @@ void tls_daemon_restart(struct tls_daemon *daemon)
 
 static bool has_ended(const struct tls_daemon *daemon, const sigset_t *child)
 {
-	struct timespec timeout = {.tv_sec = STOP_TIMEOUT / 1000};
+	uint64_t deadline = now_ms() + STOP_TIMEOUT;
 
-	if (waitpid(daemon->pid, NULL, WNOHANG) != 0)
-		return true;
-	(void)sigtimedwait(child, NULL, &timeout);
-	return waitpid(daemon->pid, NULL, WNOHANG) != 0;
+	while (waitpid(daemon->pid, NULL, WNOHANG) == 0) {
+		uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
+		struct timespec timeout = {
+			.tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000};
+
+		if (left == 0)
+			return false;
+		(void)sigtimedwait(child, NULL, &timeout);
+	}
+	return true;
 }
 
 void tls_daemon_stop(struct tls_daemon *daemon)

@@ -196,8 +196,11 @@ static int configure(struct channel *channel)
 int channel_start_tls(struct channel *channel, const struct trust *trust,
 	const struct verify_target *target, uint16_t port)
 {
-	unsigned flags =
-		GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS_TLS12;
+	// A second key share costs more than it saves: nearly every server knows X25519. The hybrid
+	// group is not that common yet, so beside it X25519 is offered too.
+	unsigned shares = trust->has_hybrid ? GNUTLS_KEY_SHARE_TOP2 : GNUTLS_KEY_SHARE_TOP;
+	unsigned flags = GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
+			 GNUTLS_NO_TICKETS_TLS12 | shares;
 
 	channel->trust = trust;
 	channel->target = *target;
@@ -296,8 +299,12 @@ static enum channel_result judge_handshake(
 }
 
 // A resumed session has shown no certificate now: what it showed then is verified again.
+// Meanwhile the server may go on with our Finished: it was under way before its certificate was
+// judged again, and says nothing that is secret.
 static enum channel_result finish_handshake(struct channel *channel, struct outcome *outcome)
 {
+	if (channel_flush(channel) < 0)
+		return CHANNEL_CUT;
 	if (gnutls_session_is_resumed(channel->session) || !channel->is_verified) {
 		channel->is_verified =
 			verify_peer(channel->session, &channel->target, channel->trust, outcome);

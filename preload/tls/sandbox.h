@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a process that reads an attacker's bytes needs no longer once it runs: files, programs, other
-// kinds of sockets, memory that is executed.
+// What a process that reads an attacker's bytes needs no longer once it runs: files, programs,
+// other kinds of sockets, memory that is executed.
 #ifndef AIRLOCK_TLS_SANDBOX_H
 #define AIRLOCK_TLS_SANDBOX_H
 

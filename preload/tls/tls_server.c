@@ -3,6 +3,10 @@
 // pointer, so that an event for a stream that ended earlier in the same batch is recognised; slots
 // are given to others only between batches. Each turn: events, streams that had more to do,
 // deadlines.
+//
+// The first SIGTERM drains: a program that has written, closed and ended trusts the system to
+// deliver, so its stream gets DRAIN_ENDED; one whose program is still there gets DRAIN_LIVE. The
+// second signal ends at once.
 #include "preload/tls/tls_server.h"
 
 #include <errno.h>
@@ -21,11 +25,13 @@
 #include "preload/tls/tls_stream.h"
 #include "wire/stream.h"
 
-#define BACKLOG     4096
-#define BATCH       128  // events
-#define ACCEPTS     64   // in a turn
-#define SOCKET_MODE 0666 // every program of the enclave is served
-#define MAX_INDEX   0xffffffu
+#define BACKLOG       4096
+#define BATCH         128   // events
+#define ACCEPTS       64    // in a turn
+#define DRAIN_TIMEOUT 10000 // ms
+#define DRAIN_STEP    1000  // ms between two looks at the clock
+#define SOCKET_MODE   0666  // every program of the enclave is served
+#define MAX_INDEX     0xffffffu
 
 static uint64_t pack(enum tls_part part, uint32_t index, uint32_t generation)
 {
@@ -102,6 +108,34 @@ static void accept_some(struct tls_server *server)
 
 // --- the loop
 
+// A program that has closed its side relies on what it wrote being delivered, as with TCP; all
+// others lose their streams now.
+static bool has_left_bytes(const struct tls_stream *stream)
+{
+	return stream->state == TLS_STREAM_RELAY && stream_probe(stream->program.fd) < 0;
+}
+
+static void begin_stop(struct tls_server *server)
+{
+	struct signalfd_siginfo signal;
+	ssize_t length = read(server->signals, &signal, sizeof(signal));
+
+	if (length != sizeof(signal) || server->must_stop)
+		return;
+	server->must_stop = true;
+	server->stop_at = server->memory.now + DRAIN_TIMEOUT;
+	if (!server->is_paused)
+		(void)watch(server, server->listener, 0, 0, EPOLL_CTL_DEL);
+	server->is_paused = false;
+	for (size_t i = 0; i < server->slot_count; i++) {
+		struct tls_stream *stream = server->slots[i];
+
+		if (stream->state != TLS_STREAM_FREE && stream->state != TLS_STREAM_ENDED &&
+			!has_left_bytes(stream))
+			tls_stream_close(stream, NULL);
+	}
+}
+
 static void handle_event(struct tls_server *server, const struct epoll_event *event)
 {
 	enum tls_part part = (enum tls_part)(event->data.u64 >> 56);
@@ -113,7 +147,7 @@ static void handle_event(struct tls_server *server, const struct epoll_event *ev
 		return;
 	}
 	if (part == TLS_PART_SIGNALS) {
-		server->must_stop = true;
+		begin_stop(server);
 		return;
 	}
 	stream = server->slots[index];
@@ -160,16 +194,24 @@ static void free_ended(struct tls_server *server)
 
 static int wait_time(const struct tls_server *server)
 {
-	if (server->ready)
-		return 0;
-	return deadlines_wait(server->deadlines, TLS_DEADLINE_COUNT, now_ms());
+	int wait =
+		server->ready ? 0 : deadlines_wait(server->deadlines, TLS_DEADLINE_COUNT, now_ms());
+
+	if (server->must_stop && (wait < 0 || wait > DRAIN_STEP))
+		return DRAIN_STEP;
+	return wait;
+}
+
+static bool is_done(const struct tls_server *server)
+{
+	return server->must_stop && (!server->live || server->memory.now >= server->stop_at);
 }
 
 int tls_server_run(struct tls_server *server)
 {
 	struct epoll_event events[BATCH];
 
-	while (!server->must_stop) {
+	while (!is_done(server)) {
 		int count = epoll_wait(server->epoll, events, BATCH, wait_time(server));
 
 		if (count < 0 && errno != EINTR)

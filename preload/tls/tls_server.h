@@ -44,6 +44,7 @@ struct tls_server {
 	int signals;
 	bool is_paused; // the listener is not watched, for want of descriptors
 	bool must_stop;
+	uint64_t stop_at; // ms, once it must stop
 	struct channel_memory memory;
 	uint8_t scratch[TLS_SERVER_SCRATCH];
 	struct tls_outcomes outcomes;
@@ -62,7 +63,8 @@ struct tls_server {
 // logged. *server is large: not for the stack.
 int tls_server_open(struct tls_server *server, const struct settings *settings) MUST_CHECK;
 
-// Serves until SIGTERM or SIGINT. Returns 0 or -errno.
+// Serves until SIGTERM or SIGINT, and then until what programs that are gone have left behind has
+// been passed on, for at most ten seconds. Returns 0 or -errno.
 int tls_server_run(struct tls_server *server) MUST_CHECK;
 
 // Closes every stream, and the listener with its socket file.

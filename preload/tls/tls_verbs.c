@@ -125,12 +125,11 @@ static void status(struct tls_stream *stream)
 
 void tls_verbs_answer_waiters(struct tls_server *server)
 {
-	struct tls_stream *stream;
 	struct tls_stream *next;
 	struct outcome outcome;
 
-	DL_FOREACH_SAFE2(server->waiters, stream, next, next_waiter)
-	{
+	for (struct tls_stream *stream = server->waiters; stream; stream = next) {
+		next = stream->next_waiter;
 		if (look_up(stream, &outcome) == KNOWN_DECIDED)
 			answer_outcome(stream, &outcome);
 	}

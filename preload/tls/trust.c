@@ -190,12 +190,12 @@ static void read_pins(struct trust *trust)
 static int trust_fill(const struct trust_set *set, struct trust *trust,
 	const struct settings *settings, const struct route *route)
 {
-	bool has_hybrid = gnutls_group_get_id(HYBRID) != GNUTLS_GROUP_INVALID;
 	bool allows_12 = strcmp(route->tls.minimum, "1.2") == 0;
 
 	trust->route = route;
 	trust->anchors = route->tls.ca[0] != '\0' ? route->tls.ca : settings->ca;
-	trust->priority_text = priority_texts[has_hybrid][allows_12];
+	trust->has_hybrid = gnutls_group_get_id(HYBRID) != GNUTLS_GROUP_INVALID;
+	trust->priority_text = priority_texts[trust->has_hybrid][allows_12];
 	if (gnutls_priority_init(&trust->priority, trust->priority_text, NULL) < 0)
 		return -ENOMEM;
 	list_protocols(trust);

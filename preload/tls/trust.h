@@ -27,6 +27,7 @@ struct trust {
 	char problem[OUTCOME_TEXT_SIZE]; // why the route cannot work, else empty
 	const char *priority_text;
 	gnutls_priority_t priority;
+	bool has_hybrid; // the first group is the post-quantum one
 	uint8_t pins[TRUST_MAX_PINS][TRUST_PIN_SIZE];
 	size_t pin_count;
 	gnutls_datum_t alpn[TRUST_MAX_ALPN]; // point into the route
