@@ -4,9 +4,8 @@
 // are given to others only between batches. Each turn: events, streams that had more to do,
 // deadlines.
 //
-// The first SIGTERM drains: a program that has written, closed and ended trusts the system to
-// deliver, so its stream gets DRAIN_ENDED; one whose program is still there gets DRAIN_LIVE. The
-// second signal ends at once.
+// SIGTERM drains: a program that has written, closed and ended trusts the system to deliver, so its
+// stream goes on for at most DRAIN_TIMEOUT. All others are closed.
 #include "preload/tls/tls_server.h"
 
 #include <errno.h>
