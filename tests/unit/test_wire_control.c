@@ -317,3 +317,18 @@ Test(control, outcome_text_is_bounded_and_cleaned)
 	answer.length++;
 	cr_assert_not(control_get_outcome(&answer, &outcome));
 }
+
+Test(control, describe_carries_an_id_and_nothing_else)
+{
+	uint8_t id[REQUEST_ID_SIZE] = {1, 2, 3}, read[REQUEST_ID_SIZE] = {0};
+	struct request request = {.verb = 0};
+
+	control_ask_describe(&request, id);
+	cr_assert_eq(request.verb, REQUEST_DESCRIBE);
+	cr_assert(control_read_describe(&request, read));
+	cr_assert_arr_eq(read, id, sizeof(id));
+	request.argument_length--;
+	cr_assert_not(control_read_describe(&request, read));
+	control_ask_status(&request, id, true);
+	cr_assert_not(control_read_describe(&request, read));
+}
