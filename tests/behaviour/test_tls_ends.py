@@ -54,6 +54,7 @@ def records_of(tls, peers, good, version=None):
 
 	origin = peers.listen(serve(context(good, version), script))
 	assert tls.talk(NAME, origin.port) == "got 34 first end"
+	peer.wait_until(lambda: len(counts) == 2, what="the server's second count")
 	return counts
 
 
