@@ -10,7 +10,6 @@ import subprocess
 import pytest
 
 from support import peer, process, tls_origin, tls_route, wire, world
-from support.airlock import airlock_program
 from support.hostd import build_directory
 
 NAME = "good.test"
@@ -147,7 +146,7 @@ def test_a_verb_that_it_has_no_answer_for(tls, request_bytes):
 
 
 def test_explain_shows_what_was_negotiated(tls, origin):
-	result = tls.run([airlock_program(), "explain", "-c", tls.config, f"{NAME}:{origin.port}"])
+	result = tls.explain(NAME, origin.port)
 	assert result.status == 0, result
 	for part in (r"tls: version TLS1\.3", r"tls: cipher AES-\d+-GCM", r"tls: group X25519", r"tls: peer CN=",
 			r"tls: issuer CN=", rf"tls: verified as {NAME} against 1 anchors of", r"stream: granted"):

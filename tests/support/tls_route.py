@@ -94,10 +94,14 @@ class TlsRoute:
 		assert result.status == 0 and [int(port) for port, _ in lines] == list(ports), result
 		return [said for _, said in lines]
 
-	def refusal(self, host, port):
-		"""(stage, class, sentence) by `airlock explain`, beside a running airlock-tls."""
+	def explain(self, host, port):
+		"""`airlock explain`, beside a running airlock-tls."""
 		explain = [airlock_program(), "explain", "-c", self.config, f"{host}:{port}"]
-		result = self.run(["env", "-u", "LD_PRELOAD", *explain])  # a sanitizer wants to be the first library
+		return self.run(["env", "-u", "LD_PRELOAD", *explain])  # a sanitizer wants to be the first library
+
+	def refusal(self, host, port):
+		"""(stage, class, sentence) as explain tells them."""
+		result = self.explain(host, port)
 		found = STREAM.search(result.stdout)
 		assert found and result.status == 1, result
 		return found.groups()
