@@ -218,8 +218,10 @@ void tls_daemon_stop(struct tls_daemon *daemon)
 		return;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
+	// A stopped one takes no signal. Not the other way round: SIGCONT would undo the stop by
+	// which a leak checker, which runs when the daemon ends, holds it.
+	kill(daemon->pid, SIGCONT);
 	kill(daemon->pid, SIGTERM);
-	kill(daemon->pid, SIGCONT); // a stopped one takes no signal
 	if (!has_ended(daemon, &child)) {
 		kill(daemon->pid, SIGKILL);
 		(void)waitpid(daemon->pid, NULL, 0);
