@@ -55,10 +55,13 @@ HOSTD    := $(wildcard hostd/*.c)
 TLS      := $(wildcard preload/tls/*.c)
 TLS_LIBS = -lgnutls -lseccomp
 HOSTD_LIBS = -lmicrohttpd
+ATTEST   := $(wildcard attest/*.c)
+ATTEST_LIBS = -lcbor -lgnutls -lhogweed -lnettle -lgmp
 
 objects = $(patsubst %.c,$(BUILD)/obj/$(1)/%.o,$(2))
 
-BINARIES := $(BUILD)/bin/airlock $(BUILD)/bin/airlock-hostd $(BUILD)/bin/airlock-tls
+BINARIES := $(BUILD)/bin/airlock $(BUILD)/bin/airlock-hostd $(BUILD)/bin/airlock-tls \
+	$(BUILD)/bin/airlock-attest
 LIBAIRLOCK := $(BUILD)/lib/libairlock.so
 
 all: $(BINARIES) $(LIBAIRLOCK)
@@ -82,6 +85,10 @@ $(BUILD)/bin/airlock-hostd: $(call objects,program,$(WIRE) $(HOSTD))
 $(BUILD)/bin/airlock-tls: $(call objects,program,$(WIRE) $(SHARED) $(TLS))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(TLS_LIBS)
+
+$(BUILD)/bin/airlock-attest: $(call objects,program,$(WIRE) $(ATTEST))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(ATTEST_LIBS)
 
 # The library: wire/ and preload/shared/ again, with the socket calls bound to libc's own functions
 # instead of to the hooks that this very library exports. Every program maps it: without separate

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The subcommands of `airlock-attest`. Each reads its own options (argv[0] is the subcommand) and
+// returns the process's exit status.
+#ifndef AIRLOCK_ATTEST_COMMANDS_H
+#define AIRLOCK_ATTEST_COMMANDS_H
+
+#include "attest/error.h"
+
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_NO = 1,        // the answer is no
+	EXIT_USAGE = 2,     // usage or configuration
+	EXIT_TRANSPORT = 3, // device or transport
+	EXIT_MALFORMED = 4, // malformed input
+};
+
+#define DEFAULT_NSM "/dev/nsm"
+
+// Prints "airlock-attest: SUBJECT: " and the error, and returns the exit status that its fault
+// stands for. subject may be NULL.
+int command_fail(const char *subject, const struct attest_error *error);
+
+// Prints how the named subcommand is used to stderr. Returns EXIT_USAGE.
+int command_usage(const char *name);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// One table of subcommands drives dispatch and help; each reads its own options.
+#include <stdio.h>
+#include <string.h>
+
+#include "attest/commands.h"
+#include "wire/compiler.h"
+
+struct command {
+	const char *name;
+	const char *synopsis;
+	const char *summary;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{"help", "", "this text", NULL},
+};
+
+static void print_help(FILE *out)
+{
+	fputs("airlock-attest proves what runs in an enclave, and verifies such proofs.\n\n", out);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  airlock-attest %s %s\n        %s\n", commands[i].name,
+			commands[i].synopsis, commands[i].summary);
+	fputs("\nThe NSM is --nsm /dev/nsm (default) or --nsm unix:PATH of a simulated one.\n"
+	      "Exit status: 0 ok, 1 the answer is no, 2 usage or configuration, 3 device or\n"
+	      "transport, 4 malformed input. See airlock-attest(1).\n",
+		out);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int exit_code(enum attest_fault fault)
+{
+	switch (fault) {
+	case ATTEST_FAULT_NONE:
+		return EXIT_OK;
+	case ATTEST_FAULT_REFUSED:
+		return EXIT_NO;
+	case ATTEST_FAULT_USAGE:
+		return EXIT_USAGE;
+	case ATTEST_FAULT_DEVICE:
+		return EXIT_TRANSPORT;
+	case ATTEST_FAULT_MALFORMED:
+		return EXIT_MALFORMED;
+	}
+	return EXIT_MALFORMED;
+}
+
+int command_fail(const char *subject, const struct attest_error *error)
+{
+	char text[512];
+
+	attest_error_format(error, text, sizeof(text));
+	if (subject)
+		fprintf(stderr, "airlock-attest: %s: %s\n", subject, text);
+	else
+		fprintf(stderr, "airlock-attest: %s\n", text);
+	return exit_code(error->fault);
+}
+
+int command_usage(const char *name)
+{
+	const struct command *command = find_command(name);
+
+	if (command)
+		fprintf(stderr, "usage: airlock-attest %s %s\n", command->name, command->synopsis);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+		strcmp(argv[1], "-h") == 0) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
+		puts("airlock-attest " AIRLOCK_VERSION);
+		return EXIT_OK;
+	}
+	command = find_command(argv[1]);
+	if (!command || !command->main) {
+		fprintf(stderr, "airlock-attest: unknown subcommand: %s\n", argv[1]);
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	return command->main(argc - 1, argv + 1);
+}
