@@ -14,10 +14,9 @@
 #include "attest/document.h"
 #include "attest/error.h"
 #include "wire/compiler.h"
+#include "wire/nsm_socket.h"
 
-#define NSM_REQUEST_MAX  4096  // what the device takes
-#define NSM_RESPONSE_MAX 12288 // the device cuts longer ones off without an error
-#define NSM_RANDOM_MAX   256   // bytes of one GetRandom
+#define NSM_RANDOM_MAX 256 // bytes of one GetRandom
 
 enum nsm_command {
 	NSM_DESCRIBE_NSM = 1,
