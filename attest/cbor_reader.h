@@ -54,6 +54,10 @@ bool cbor_reader_next(struct cbor_reader *reader, struct cbor_token *token,
 bool cbor_reader_expect(struct cbor_reader *reader, enum cbor_kind kind, const char *field,
 	struct cbor_token *token, struct attest_error *error) MUST_CHECK;
 
+// The same for an item that was read already.
+bool cbor_token_expect(const struct cbor_token *token, enum cbor_kind kind, const char *field,
+	struct attest_error *error) MUST_CHECK;
+
 // Passes over one whole item, nested at most max_depth deep (1: arrays and maps of scalars). Tags
 // are refused.
 bool cbor_reader_skip(

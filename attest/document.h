@@ -38,8 +38,9 @@ struct document {
 };
 
 // Checks 1 to 9 (README.md), in that order, without allocating. Of check 9 the sizes and counts and
-// that each certificate is exactly one DER object by its outermost length. Offsets in *error and
-// all views are relative to data.
+// that each certificate is exactly one DER object by its outermost length. MALFORMED is what is no
+// attestation document, REFUSED (check 6) a well formed one of something else than an enclave, and
+// *document is all zero then. Offsets in *error and all views are relative to data.
 bool document_parse(const void *data, size_t length, struct document *document,
 	struct attest_error *error) MUST_CHECK;
 
