@@ -115,8 +115,8 @@ static int on_certificate(gnutls_session_t session)
 {
 	struct channel *channel = gnutls_session_get_ptr(session);
 
-	channel->is_verified =
-		verify_peer(session, &channel->target, channel->trust, &channel->verdict);
+	channel->is_verified = verify_peer(session, &channel->target, channel->trust,
+		&channel->memory->verdicts, &channel->verdict);
 	channel->has_verdict = !channel->is_verified;
 	return channel->is_verified ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
 }
@@ -306,8 +306,8 @@ static enum channel_result finish_handshake(struct channel *channel, struct outc
 	if (channel_flush(channel) < 0)
 		return CHANNEL_CUT;
 	if (gnutls_session_is_resumed(channel->session) || !channel->is_verified) {
-		channel->is_verified =
-			verify_peer(channel->session, &channel->target, channel->trust, outcome);
+		channel->is_verified = verify_peer(channel->session, &channel->target,
+			channel->trust, &channel->memory->verdicts, outcome);
 		if (!channel->is_verified)
 			return CHANNEL_BROKEN;
 	}

@@ -37,6 +37,7 @@ struct channel_memory {
 	bool may_fill; // the turn's one receive is still to come
 	struct queue_pool pool;
 	struct tickets tickets;
+	struct verdicts verdicts;
 	uint64_t now; // ms of CLOCK_MONOTONIC
 };
 

@@ -2,8 +2,15 @@
 // GnuTLS looks at a certificate's common name when there is no subjectAltName, and takes an address
 // for a name where that may help. Neither is wanted (RFC 6125, section 6.4.4; RFC 9525), so the
 // kinds of names are looked at here before the library is asked.
+//
+// A resumed session brings no certificate but has the one that was shown when its ticket came.
+// Nothing of what makes a chain good changes between two connections but the time, so a good
+// verdict about the same chain for the same name and route is kept until the first certificate of
+// it ends.
 #include "preload/tls/verify.h"
 
+#include <gnutls/crypto.h>
+#include <gnutls/ocsp.h>
 #include <gnutls/x509.h>
 #include <string.h>
 #include <time.h>
@@ -199,17 +206,12 @@ static bool verify_leaf(gnutls_session_t session, gnutls_x509_crt_t leaf,
 	return has_name_of_kind(leaf, wanted) || fail_wrong_name(leaf, target, outcome);
 }
 
-bool verify_peer(gnutls_session_t session, const struct verify_target *target,
-	const struct trust *trust, struct outcome *outcome)
+static bool verify_chain(gnutls_session_t session, const struct verify_target *target,
+	const struct trust *trust, const gnutls_datum_t *chain, struct outcome *outcome)
 {
-	unsigned count = 0;
-	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
 	gnutls_x509_crt_t leaf;
 	bool is_good;
 
-	if (!chain || count == 0 ||
-		gnutls_certificate_type_get2(session, GNUTLS_CTYPE_SERVER) != GNUTLS_CRT_X509)
-		return fail(outcome, "the server has shown no certificate");
 	if (gnutls_x509_crt_init(&leaf) < 0)
 		return fail(outcome, "out of memory");
 	is_good = gnutls_x509_crt_import(leaf, &chain[0], GNUTLS_X509_FMT_DER) == 0
@@ -220,4 +222,95 @@ bool verify_peer(gnutls_session_t session, const struct verify_target *target,
 		return fail(outcome, "pin mismatch: the certificate's public key is none of the "
 				     "route's pins");
 	return is_good;
+}
+
+// --- verdicts
+
+static bool digest(gnutls_hash_hd_t hash, const void *data, uint32_t length)
+{
+	return gnutls_hash(hash, &length, sizeof(length)) == 0 &&
+	       gnutls_hash(hash, data, length) == 0;
+}
+
+bool verify_format_key(const struct verify_target *target, const struct trust *trust,
+	const gnutls_datum_t *chain, unsigned count, uint8_t key[static VERDICTS_KEY_SIZE])
+{
+	gnutls_hash_hd_t hash;
+	bool is_done;
+
+	if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0)
+		return false;
+	is_done = digest(hash, &trust, sizeof(trust)) &&
+		  digest(hash, target->name, (uint32_t)strlen(target->name)) &&
+		  digest(hash, &target->address.family, sizeof(target->address.family)) &&
+		  digest(hash, target->address.bytes, sizeof(target->address.bytes));
+	for (unsigned i = 0; i < count && is_done; i++)
+		is_done = digest(hash, chain[i].data, chain[i].size);
+	gnutls_hash_deinit(hash, key);
+	return is_done;
+}
+
+// A stapled answer is about now: whoever sends one is looked at in full each time.
+static bool has_stapled_answer(gnutls_session_t session, unsigned count)
+{
+	gnutls_datum_t answer;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (gnutls_ocsp_status_request_get2(session, i, &answer) == 0)
+			return true;
+	}
+	return false;
+}
+
+// The second in which the certificate or the anchor that issued it ends, whichever is first.
+static time_t find_end(const gnutls_datum_t *der, const struct trust *trust)
+{
+	gnutls_x509_crt_t certificate, anchor;
+	time_t end = -1;
+
+	if (gnutls_x509_crt_init(&certificate) < 0)
+		return end;
+	if (gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0)
+		end = gnutls_x509_crt_get_expiration_time(certificate);
+	if (gnutls_certificate_get_issuer(trust->credentials, certificate, &anchor, 0) == 0 &&
+		gnutls_x509_crt_get_expiration_time(anchor) < end)
+		end = gnutls_x509_crt_get_expiration_time(anchor);
+	gnutls_x509_crt_deinit(certificate);
+	return end;
+}
+
+static void keep_verdict(struct verdicts *verdicts, const struct trust *trust,
+	const gnutls_datum_t *chain, unsigned count, const uint8_t key[static VERDICTS_KEY_SIZE])
+{
+	time_t first = find_end(&chain[0], trust);
+
+	for (unsigned i = 1; i < count; i++) {
+		time_t end = find_end(&chain[i], trust);
+
+		if (end < first)
+			first = end;
+	}
+	verdicts_put(verdicts, key, time(NULL), first);
+}
+
+bool verify_peer(gnutls_session_t session, const struct verify_target *target,
+	const struct trust *trust, struct verdicts *verdicts, struct outcome *outcome)
+{
+	unsigned count = 0;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	uint8_t key[VERDICTS_KEY_SIZE];
+	bool has_key;
+
+	if (!chain || count == 0 ||
+		gnutls_certificate_type_get2(session, GNUTLS_CTYPE_SERVER) != GNUTLS_CRT_X509)
+		return fail(outcome, "the server has shown no certificate");
+	has_key = !has_stapled_answer(session, count) &&
+		  verify_format_key(target, trust, chain, count, key);
+	if (has_key && verdicts_find(verdicts, key, time(NULL)))
+		return true;
+	if (!verify_chain(session, target, trust, chain, outcome))
+		return false;
+	if (has_key)
+		keep_verdict(verdicts, trust, chain, count, key);
+	return true;
 }

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import textwrap
 import time
 
 import pytest
@@ -264,6 +265,25 @@ def test_a_certificate_that_changed_for_the_worse_is_noticed(tls, server, pki):
 	origin = server(pki.root.issue(NAME), ask)
 	origin._serve = serve
 	assert talk_to_names(tls, origin.port, NAME, NAME) == ["full", "connect EPROTO"]
+
+
+def test_a_certificate_that_ends_between_two_connections(tls, server, pki):
+	"""That it was found good before does not count any more, with a ticket or without."""
+	seconds = 6
+	end = time.time() + seconds
+	origins = [server(pki.root.issue(NAME, end=seconds / 86400), ask, tickets=tickets) for tickets in (2, 0)]
+	ports = [origin.port for origin in origins]
+	program = f"""
+		import sys, time; sys.path.insert(0, {os.path.dirname(tls.talk_program)!r})
+		import talk
+		for moment in (0, 0, {end + 2}):
+			time.sleep(max(0, moment - time.time()))
+			print([talk.talk("{NAME}", port, "hello", 0) for port in {ports}])
+		"""
+	result = tls.run(["/usr/bin/python3", "-c", textwrap.dedent(program)])
+	assert result.status == 0, result
+	said = [re.findall("full|resumed|connect E[A-Z]+", line) for line in result.stdout.splitlines()]
+	assert said == [["full", "full"], ["resumed", "full"], ["connect EPROTO", "connect EPROTO"]]
 
 
 # --- what is missing in the enclave
