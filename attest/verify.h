@@ -17,8 +17,8 @@
 
 enum verify_clock {
 	VERIFY_NOW = 1,  // this machine's clock
-	VERIFY_DOCUMENT, // the document's own timestamp: says what was true then, not that it is
-			 // fresh
+	VERIFY_DOCUMENT, // the document's own timestamp, as it claims before its signature is
+			 // checked: says what was true then, not that it is fresh
 	VERIFY_STATED,   // options.stated
 };
 
@@ -44,9 +44,12 @@ struct verify_options {
 	bool any_image;
 	bool allow_debug;   // beside what the policy says
 	struct bytes nonce; // expected beside what the policy says; absent: not compared
+	// Milliseconds from the document's timestamp to the time of verification, beside what the
+	// policy says; 0: no limit. Neither can be kept with VERIFY_DOCUMENT, which refuses then.
+	uint64_t max_age;
 	// DER or PEM CRLs, for check 14; a chain certificate whose issuer has none here is
 	// accepted, a revoked one or a CRL that is not validly signed, or out of date at the time
-	// of verification, refuses.
+	// of verification, refuses, and so do CRLs of which none is by an issuer of the chain.
 	const struct bytes *crls;
 	size_t crl_count;
 };
@@ -72,6 +75,8 @@ const uint8_t *attest_result_pcr(
 struct bytes attest_result_user_data(const struct attest_result *result);
 struct bytes attest_result_nonce(const struct attest_result *result);
 struct bytes attest_result_public_key(const struct attest_result *result);
+// How many certificates of the chain a CRL covered.
+unsigned attest_result_revocation_checked(const struct attest_result *result);
 // The release of the policy that matched; NULL without a policy or an unnamed match.
 const char *attest_result_release(const struct attest_result *result);
 
