@@ -23,4 +23,14 @@ int command_fail(const char *subject, const struct attest_error *error);
 // Prints how the named subcommand is used to stderr. Returns EXIT_USAGE.
 int command_usage(const char *name);
 
+int command_get(int argc, char **argv);
+int command_pcr(int argc, char **argv);
+int command_random(int argc, char **argv);
+int command_describe(int argc, char **argv);
+int command_simulate(int argc, char **argv);
+
+int command_measure(int argc, char **argv);
+int command_eif(int argc, char **argv);
+int command_kms(int argc, char **argv);
+
 #endif

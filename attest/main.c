@@ -14,6 +14,17 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{"get", "[--nsm NAME] [--nonce HEX] [--user-data FILE] [--public-key FILE] [-o FILE]",
+		"ask the NSM for an attestation document", command_get},
+	{"pcr",
+		"read [INDEX] | extend INDEX (FILE | --hex HEX) | lock (INDEX | --range N)"
+		" [--nsm NAME]",
+		"read, extend and lock platform configuration registers", command_pcr},
+	{"random", "[--nsm NAME] [--hex] N", "write N bytes from the NSM's generator",
+		command_random},
+	{"describe", "[--nsm NAME]", "what the NSM says of itself", command_describe},
+	{"simulate", "--listen unix:PATH [--pki DIRECTORY] [--pcr INDEX=HEX]... [--debug]",
+		"be an NSM whose root nobody trusts who does not name it", command_simulate},
 	{"help", "", "this text", NULL},
 };
 
