@@ -71,7 +71,7 @@ $(BUILD)/obj/program/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIE -c -o $@ $<
 
-DATED := preload/launcher/doctor_machine.o preload/tls/main.o preload/tls/tls_open.o
+DATED := preload/launcher/clock.o preload/tls/main.o preload/tls/tls_open.o
 $(DATED:%=$(BUILD)/obj/program/%) $(DATED:%=$(BUILD)/obj/fuzz/%): ALL_CFLAGS += -DAIRLOCK_BUILD_TIME=$(BUILD_TIME)
 
 $(BUILD)/bin/airlock: $(call objects,program,$(WIRE) $(SHARED) $(LAUNCHER))

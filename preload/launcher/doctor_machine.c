@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "preload/launcher/clock.h"
 #include "preload/launcher/doctor.h"
 #include "preload/launcher/loopback.h"
 
@@ -92,29 +92,16 @@ void doctor_check_loopback(struct doctor *doctor)
 		doctor_report(doctor, FINDING_OK, "lo is up");
 }
 
-static void format_date(time_t when, char text[static 32])
-{
-	struct tm parts;
-
-	gmtime_r(&when, &parts);
-	strftime(text, 32, "%Y-%m-%d %H:%M:%SZ", &parts);
-}
-
-// Certificates are judged by the clock, and a parent may give an enclave any: the build date is the
-// one moment that is surely past.
 void doctor_check_clock(struct doctor *doctor)
 {
-	time_t built = (time_t)AIRLOCK_BUILD_TIME;
-	time_t now = time(NULL);
-	char now_text[32], built_text[32];
+	struct clock_reading clock = clock_read();
 
-	format_date(now, now_text);
-	format_date(built, built_text);
-	if (now < built)
+	if (clock.is_wrong)
 		doctor_report(doctor, FINDING_FAIL, "%s is before this program was built (%s)",
-			now_text, built_text);
+			clock.now, clock.built);
 	else
-		doctor_report(doctor, FINDING_OK, "%s, after the build (%s)", now_text, built_text);
+		doctor_report(
+			doctor, FINDING_OK, "%s, after the build (%s)", clock.now, clock.built);
 }
 
 void doctor_check_nsm(struct doctor *doctor)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // One table of subcommands drives dispatch, argument counts and help.
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "preload/launcher/enclave_init.h"
 #include "preload/launcher/message.h"
 #include "preload/launcher/subcommands.h"
 #include "wire/compiler.h"
@@ -19,7 +21,7 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
-	{"run", "[-c FILE] [--allow-unhooked] [--] COMMAND [ARGUMENT...]",
+	{"run", "[-c FILE] [--allow-unhooked] [--init] [--] COMMAND [ARGUMENT...]",
 		"run a program through Airlock and return its status", 1, -1, true, run_subcommand},
 	{"check", "[-c FILE]", "print the configuration as it was understood", 0, 0, false,
 		check_subcommand},
@@ -31,11 +33,13 @@ static const struct subcommand subcommands[] = {
 
 enum {
 	OPTION_ALLOW_UNHOOKED = 256,
+	OPTION_INIT,
 };
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"allow-unhooked", no_argument, NULL, OPTION_ALLOW_UNHOOKED},
+	{"init", no_argument, NULL, OPTION_INIT},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -77,6 +81,8 @@ static int read_options(
 			invocation->conf = optarg;
 		} else if (option == OPTION_ALLOW_UNHOOKED && subcommand->runs_programs) {
 			invocation->allow_unhooked = true;
+		} else if (option == OPTION_INIT && subcommand->runs_programs) {
+			invocation->is_init = true;
 		} else if (option == 'h') {
 			print_usage(stdout, subcommand);
 			return EXIT_OK;
@@ -111,6 +117,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	if (strcmp(program_invocation_short_name, "init") == 0)
+		return enclave_init_main();
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;

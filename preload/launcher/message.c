@@ -6,14 +6,37 @@
 #include <stdio.h>
 #include <string.h>
 
+static enum settings_log_level level;
+
+static void print(const char *format, va_list arguments)
+{
+	fputs("airlock: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+}
+
+void message_set_level(enum settings_log_level wanted)
+{
+	level = wanted;
+}
+
 void message_print(const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	fputs("airlock: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	print(format, arguments);
+	va_end(arguments);
+}
+
+void message_inform(const char *format, ...)
+{
+	va_list arguments;
+
+	if (level < SETTINGS_LOG_INFO)
+		return;
+	va_start(arguments, format);
+	print(format, arguments);
 	va_end(arguments);
 }
 

@@ -12,6 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "preload/launcher/clock.h"
+#include "preload/launcher/enclave_command.h"
+#include "preload/launcher/enclave_init.h"
+#include "preload/launcher/enclave_machine.h"
 #include "preload/launcher/inspect.h"
 #include "preload/launcher/install.h"
 #include "preload/launcher/loopback.h"
@@ -140,8 +144,10 @@ static void record_verdict(const char *path, enum gate_verdict verdict)
 	munmap(state, sizeof(*state));
 }
 
-// Leaves path empty when there is no file: then each program finds or makes one by itself.
-static void export_state(char path[static PATH_MAX], enum gate_verdict verdict)
+// Leaves path empty when there is no file: then each program finds or makes one by itself. The file
+// must be its user's own (state.h).
+static void export_state(
+	char path[static PATH_MAX], enum gate_verdict verdict, const struct enclave_user *user)
 {
 	int error = state_create(path);
 
@@ -153,6 +159,8 @@ static void export_state(char path[static PATH_MAX], enum gate_verdict verdict)
 		return;
 	}
 	record_verdict(path, verdict);
+	if (user && chown(path, user->uid, user->gid) != 0)
+		message_print("%s: %m", path);
 	setenv(STATE_ENVIRONMENT, path, true);
 }
 
@@ -167,25 +175,36 @@ static void raise_loopback(void)
 		message_print("the loopback interface is down: %s", strerror(-error));
 }
 
-static int run_with(const struct settings *settings, char *const *arguments)
+static void check_clock(void)
+{
+	struct clock_reading clock = clock_read();
+
+	if (clock.is_wrong)
+		message_print("the clock says %s, which is before this program was built (%s): "
+			      "TLS refuses every certificate",
+			clock.now, clock.built);
+}
+
+static int run_with(const struct settings *settings, const struct invocation *invocation)
 {
 	enum gate_verdict verdict = GATE_NOT_MEASURED;
 	char state[PATH_MAX];
 	int code;
 
 	raise_loopback();
+	check_clock();
 	if (has_route(settings, ROUTE_TLS) || has_route(settings, ROUTE_DIRECT))
 		verdict = meet_hostd(settings);
-	export_state(state, verdict);
-	code = supervise_run(settings, arguments);
+	export_state(state, verdict, invocation->user);
+	code = supervise_run(settings, invocation->arguments, invocation->user);
 	if (state[0] != '\0')
 		unlink(state);
 	if (code < 0)
-		message_print("%s: %s", arguments[0], strerror(-code));
+		message_print("%s: %s", invocation->arguments[0], strerror(-code));
 	return code < 0 ? STATUS_NOT_EXECUTABLE : code;
 }
 
-int run_subcommand(const struct invocation *invocation)
+static int run(const struct invocation *invocation)
 {
 	struct settings settings;
 	char problem[512];
@@ -195,13 +214,21 @@ int run_subcommand(const struct invocation *invocation)
 		message_print("%s", problem);
 		return EXIT_USAGE;
 	}
+	message_set_level(settings.log_level);
+	if (invocation->is_init || getpid() == 1)
+		enclave_prepare(&settings);
 	code = check_command(invocation->arguments[0], invocation->allow_unhooked);
 	if (code < 0)
 		code = export_configuration(invocation->conf);
 	if (code < 0)
 		code = export_library();
 	if (code < 0)
-		code = run_with(&settings, invocation->arguments);
+		code = run_with(&settings, invocation);
 	settings_clear(&settings);
 	return code;
+}
+
+int run_subcommand(const struct invocation *invocation)
+{
+	return enclave_finish(run(invocation));
 }

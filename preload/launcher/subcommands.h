@@ -13,11 +13,15 @@ enum exit_code {
 	EXIT_TRANSPORT = 3, // device or transport
 };
 
+struct enclave_user;
+
 struct invocation {
 	const char *conf; // -c, or NULL
 	bool allow_unhooked;
-	int count;        // of arguments, options taken away
-	char **arguments; // NULL terminated
+	bool is_init;                    // --init, or started as init
+	const struct enclave_user *user; // to run as; NULL: ours
+	int count;                       // of arguments, options taken away
+	char **arguments;                // NULL terminated
 };
 
 int run_subcommand(const struct invocation *invocation);

@@ -4,10 +4,12 @@
 // and what the terminal sends (Ctrl-C, Ctrl-Z, a resize) reaches it without us. So a signal is
 // passed on unless the kernel sent it to the whole group. When the program stops, we stop too, so
 // that a shell's job control sees it; SIGCONT goes on to the program. As PID 1 orphans are ours to
-// reap.
+// reap, and
+// when the program has ended, all others are ended too.
 #include "preload/launcher/supervise.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/launcher/ending.h"
 #include "preload/launcher/message.h"
 #include "preload/launcher/tls_daemon.h"
 
@@ -23,7 +26,11 @@
 static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH,
 	SIGCONT, SIGTSTP, SIGALRM, SIGURG, SIGPWR};
 
+#define REST_TIMEOUT 5000 // ms between asking the other processes to end and killing them
+#define KILL_TIMEOUT 1000 // ms for those that were killed
+
 struct supervision {
+	const struct enclave_user *user;
 	pid_t program;
 	struct tls_daemon tls;
 	sigset_t waited;               // what sigwaitinfo takes
@@ -52,11 +59,23 @@ static void supervision_end(const struct supervision *supervision)
 	sigprocmask(SIG_SETMASK, &supervision->inherited_mask, NULL);
 }
 
+static int become(const struct enclave_user *user)
+{
+	if (setgroups(0, NULL) != 0 || setgid(user->gid) != 0)
+		return -1;
+	return setuid(user->uid);
+}
+
 static _Noreturn void execute(const struct supervision *supervision, char *const *arguments)
 {
 	int error;
 
 	supervision_end(supervision);
+	if (supervision->user && become(supervision->user) != 0) {
+		message_print("cannot run as user %u, group %u: %m", supervision->user->uid,
+			supervision->user->gid);
+		_exit(STATUS_NOT_EXECUTABLE);
+	}
 	execvp(arguments[0], arguments);
 	error = errno;
 	message_print("%s: %m", arguments[0]);
@@ -148,9 +167,25 @@ static int supervise(struct supervision *supervision)
 	}
 }
 
-int supervise_run(const struct settings *settings, char *const *arguments)
+static void ask_the_rest_to_end(void)
 {
-	struct supervision supervision;
+	if (getpid() == 1)
+		kill(-1, SIGTERM); // every process but this one (kill(2))
+}
+
+static void end_the_rest(void)
+{
+	if (getpid() != 1 || ending_wait(-1, REST_TIMEOUT, "the other processes"))
+		return;
+	kill(-1, SIGKILL);
+	if (!ending_wait(-1, KILL_TIMEOUT, "the other processes"))
+		message_print("some processes do not end");
+}
+
+int supervise_run(
+	const struct settings *settings, char *const *arguments, const struct enclave_user *user)
+{
+	struct supervision supervision = {.user = user};
 	int code;
 
 	supervision_begin(&supervision);
@@ -159,7 +194,9 @@ int supervise_run(const struct settings *settings, char *const *arguments)
 	if (supervision.program == 0)
 		execute(&supervision, arguments);
 	code = supervision.program < 0 ? -errno : supervise(&supervision);
+	ask_the_rest_to_end();
 	tls_daemon_stop(&supervision.tls);
+	end_the_rest();
 	supervision_end(&supervision);
 	return code;
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/launcher/ending.h"
 #include "preload/launcher/install.h"
 #include "preload/launcher/message.h"
 #include "preload/shared/control_client.h"
@@ -119,6 +120,15 @@ static void say_refused(const struct settings *settings)
 	}
 }
 
+static void end_at_once(struct tls_daemon *daemon)
+{
+	if (daemon->pid == 0)
+		return;
+	kill(daemon->pid, SIGKILL);
+	(void)waitpid(daemon->pid, NULL, 0);
+	daemon->pid = 0;
+}
+
 static void start_ours(struct tls_daemon *daemon)
 {
 	int error = install_find_program("airlock-tls", daemon->program);
@@ -134,7 +144,7 @@ static void start_ours(struct tls_daemon *daemon)
 	if (daemon->is_ours)
 		return;
 	message_print("airlock-tls did not become ready");
-	tls_daemon_stop(daemon);
+	end_at_once(daemon);
 	say_refused(daemon->settings);
 }
 
@@ -192,39 +202,21 @@ void tls_daemon_restart(struct tls_daemon *daemon)
 		daemon->restart_at = now_ms() + RESTART_PAUSE;
 }
 
-static bool has_ended(const struct tls_daemon *daemon, const sigset_t *child)
-{
-	uint64_t deadline = now_ms() + STOP_TIMEOUT;
-
-	while (waitpid(daemon->pid, NULL, WNOHANG) == 0) {
-		uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
-		struct timespec timeout = {
-			.tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000};
-
-		if (left == 0)
-			return false;
-		(void)sigtimedwait(child, NULL, &timeout);
-	}
-	return true;
-}
-
 void tls_daemon_stop(struct tls_daemon *daemon)
 {
-	sigset_t child;
-
 	daemon->is_ours = false;
 	daemon->restart_at = 0;
 	if (daemon->pid == 0)
 		return;
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
 	// A stopped one takes no signal. Not the other way round: SIGCONT would undo the stop by
 	// which a leak checker, which runs when the daemon ends, holds it.
 	kill(daemon->pid, SIGCONT);
 	kill(daemon->pid, SIGTERM);
-	if (!has_ended(daemon, &child)) {
-		kill(daemon->pid, SIGKILL);
-		(void)waitpid(daemon->pid, NULL, 0);
+	if (ending_wait(daemon->pid, STOP_TIMEOUT,
+		    "airlock-tls to pass on what programs have written")) {
+		daemon->pid = 0;
+		return;
 	}
-	daemon->pid = 0;
+	message_print("airlock-tls is killed; what it had not passed on is lost");
+	end_at_once(daemon);
 }

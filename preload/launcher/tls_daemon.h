@@ -33,7 +33,8 @@ bool tls_daemon_note_end(struct tls_daemon *daemon, pid_t child, int status);
 int tls_daemon_wait(const struct tls_daemon *daemon);
 void tls_daemon_restart(struct tls_daemon *daemon);
 
-// Ends it, and waits for its end.
+// Ends it, and waits until it has passed on what programs have left behind, which takes ten seconds
+// at most. A signal that asks us to end meanwhile (ending.h) kills it.
 void tls_daemon_stop(struct tls_daemon *daemon);
 
 #endif

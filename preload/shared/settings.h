@@ -78,7 +78,8 @@ struct settings {
 	struct address_block pool_ipv6; // default fd61:6972:6c6f::/96
 	enum gate_mode gate;
 	bool is_hairpin;
-	char ca[256]; // "system" or a file
+	char ca[256];           // "system" or a file
+	struct endpoint report; // for `airlock run` as the first process; transport 0: none
 	enum settings_log_level log_level;
 	uint64_t digest; // of the text and of the overriding environment: equal settings, equal
 			 // digest

@@ -68,6 +68,17 @@ static bool read_tls_listen(
 	return true;
 }
 
+// Who waits there waits at one port.
+static bool read_report(
+	struct settings *settings, const struct conf_line *line, struct conf_error *error)
+{
+	if (!read_endpoint(line, &settings->report, error))
+		return false;
+	if (endpoint_count(&settings->report) != 1)
+		return conf_fail(error, line, &line->words[1], "must be one port");
+	return true;
+}
+
 static bool read_names(
 	struct settings *settings, const struct conf_line *line, struct conf_error *error)
 {
@@ -226,6 +237,7 @@ static const struct directive directives[] = {
 	{"hairpin", "on or off", 2, false, read_hairpin},
 	{"tls-listen", "an endpoint", 2, false, read_tls_listen},
 	{"ca", "system or a file", 2, false, read_ca},
+	{"report", "an endpoint", 2, false, read_report},
 	{"log", "error, warn, info or debug", 2, false, read_log},
 };
 

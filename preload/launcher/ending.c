@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "preload/launcher/ending.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "preload/launcher/message.h"
+
+#define LONG 300 // ms of waiting that are worth a word
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool has_ended(pid_t child)
+{
+	pid_t ended;
+
+	do
+		ended = waitpid(child, NULL, WNOHANG);
+	while (ended > 0 && child < 0);
+	return ended != 0;
+}
+
+// Returns the signal that came before the deadline, 0 for none.
+static int next_signal(const sigset_t *set, uint64_t deadline)
+{
+	uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
+	struct timespec timeout = {
+		.tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000};
+	int number = sigtimedwait(set, NULL, &timeout);
+
+	return number > 0 ? number : 0;
+}
+
+static sigset_t watched_signals(void)
+{
+	static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		sigaddset(&set, numbers[i]);
+	return set;
+}
+
+bool ending_wait(pid_t child, unsigned timeout_ms, const char *what)
+{
+	uint64_t begun = now_ms(), deadline = begun + timeout_ms;
+	sigset_t set = watched_signals();
+	bool is_said = false;
+
+	while (!has_ended(child)) {
+		uint64_t now = now_ms();
+		int number;
+
+		if (now >= deadline)
+			return false;
+		if (!is_said && now >= begun + LONG) {
+			message_inform("waiting for %s; another signal ends this", what);
+			is_said = true;
+		}
+		number = next_signal(&set, is_said ? deadline : begun + LONG);
+		if (number != 0 && number != SIGCHLD)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include "preload/launcher/nsm_program.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "preload/launcher/helper.h"
+
+#define TIMEOUT 5000 // ms
+#define PROGRAM "airlock-attest"
+
+bool nsm_is_there(const char *nsm)
+{
+	static const char prefix[] = "unix:";
+	size_t length = sizeof(prefix) - 1;
+
+	return access(strncmp(nsm, prefix, length) == 0 ? nsm + length : nsm, F_OK) == 0;
+}
+
+// What it said before it failed: the first line, without its own name.
+static void describe_failure(
+	const char *output, size_t length, int code, char problem[static NSM_PROBLEM_SIZE])
+{
+	static const char prefix[] = PROGRAM ": ";
+	const char *newline = memchr(output, '\n', length);
+
+	if (newline)
+		length = (size_t)(newline - output);
+	if (length >= sizeof(prefix) && memcmp(output, prefix, sizeof(prefix) - 1) == 0) {
+		output += sizeof(prefix) - 1;
+		length -= sizeof(prefix) - 1;
+	}
+	if (length > 0)
+		snprintf(problem, NSM_PROBLEM_SIZE, "%.*s", (int)length, output);
+	else
+		snprintf(problem, NSM_PROBLEM_SIZE, PROGRAM " ended with status %d", code);
+}
+
+ssize_t nsm_ask(const char *nsm, const char *verb, const char *word, char *output, size_t size,
+	char problem[static NSM_PROBLEM_SIZE])
+{
+	const char *arguments[] = {PROGRAM, verb, "--nsm", nsm, word, NULL};
+	int code = 0;
+	ssize_t length = helper_run(arguments, TIMEOUT, output, size, &code);
+
+	if (length >= 0 && code == 0)
+		return length;
+	if (length < 0)
+		snprintf(problem, NSM_PROBLEM_SIZE, PROGRAM ": %s", strerror((int)-length));
+	else
+		describe_failure(output, (size_t)length, code, problem);
+	return -1;
+}
