@@ -380,8 +380,8 @@ static bool check_certificates(struct parser *parser)
 		return false;
 	if (cabundle->value == 0 || cabundle->value > DOCUMENT_CABUNDLE_MAX)
 		return malformed(parser, "cabundle", cabundle->offset, "not 1 to 8 certificates");
-	for (size_t i = 0; i < cabundle->value; i++) {
-		snprintf(name, sizeof(name), "cabundle[%zu]", i);
+	for (unsigned i = 0; i < cabundle->value; i++) {
+		snprintf(name, sizeof(name), "cabundle[%u]", i);
 		if (!cbor_reader_expect(&reader, CBOR_BYTES, name, &certificate, parser->error) ||
 			!check_certificate(parser, name, &certificate))
 			return false;

@@ -7,6 +7,7 @@
 
 #include "wire/parse.h"
 
+PRINTF_LIKE(6, 0)
 static void fill(struct attest_error *error, int check, enum attest_fault fault, const char *field,
 	size_t offset, const char *format, va_list arguments)
 {
