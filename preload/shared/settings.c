@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "wire/nsm_socket.h"
+
 #define CONF_MAX_FILE (1024 * 1024) // bytes; a longer file is refused
 
 #define DEFAULT_HOSTD      "vsock:parent:9000-9015"
@@ -26,6 +28,11 @@ uint64_t settings_digest_add(uint64_t digest, const char *text, size_t length)
 		digest = (digest ^ (uint8_t)text[i]) * FNV_PRIME;
 	return (digest ^ 0xff) *
 	       FNV_PRIME; // no text holds this byte twice: "ab","c" differs from "a","bc"
+}
+
+const char *settings_nsm_name(const struct settings *settings, char text[static ENDPOINT_TEXT_SIZE])
+{
+	return settings->nsm.transport != 0 ? endpoint_format(&settings->nsm, text) : NSM_DEVICE;
 }
 
 bool settings_read_log_level(const char *text, size_t length, enum settings_log_level *level)

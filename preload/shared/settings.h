@@ -79,6 +79,7 @@ struct settings {
 	enum gate_mode gate;
 	bool is_hairpin;
 	char ca[256];           // "system" or a file
+	struct endpoint nsm;    // of a simulated NSM; transport 0: the genuine device
 	struct endpoint report; // for `airlock run` as the first process; transport 0: none
 	enum settings_log_level log_level;
 	uint64_t digest; // of the text and of the overriding environment: equal settings, equal
@@ -106,6 +107,10 @@ const struct route *settings_find_route(const struct settings *settings, const c
 	const struct address *address, uint16_t port);
 
 const char *settings_action_name(enum route_action action);
+
+// "/dev/nsm" or "unix:PATH".
+const char *settings_nsm_name(
+	const struct settings *settings, char text[static ENDPOINT_TEXT_SIZE]);
 
 // The words of the log directive and of AIRLOCK_LOG. The reader leaves *level alone for any other
 // word.

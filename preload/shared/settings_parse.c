@@ -9,6 +9,7 @@
 
 #include "preload/shared/settings.h"
 #include "preload/shared/settings_tls.h"
+#include "wire/nsm_socket.h"
 
 // Slots 0 to 3 of a pool are not handed out (name_pool.h): a block this small still has twelve.
 #define POOL_MIN_HOST_BITS 4
@@ -65,6 +66,20 @@ static bool read_tls_listen(
 	if (settings->tls_listen.transport != ENDPOINT_UNIX)
 		return conf_fail(error, line, &line->words[1],
 			"must be unix: plaintext would leave the enclave");
+	return true;
+}
+
+static bool read_nsm(
+	struct settings *settings, const struct conf_line *line, struct conf_error *error)
+{
+	const struct conf_word *word = &line->words[1];
+
+	if (conf_word_is(word, NSM_DEVICE))
+		return true;
+	if (!read_endpoint(line, &settings->nsm, error))
+		return false;
+	if (settings->nsm.transport != ENDPOINT_UNIX)
+		return conf_fail(error, line, word, "must be " NSM_DEVICE " or unix:");
 	return true;
 }
 
@@ -237,6 +252,7 @@ static const struct directive directives[] = {
 	{"hairpin", "on or off", 2, false, read_hairpin},
 	{"tls-listen", "an endpoint", 2, false, read_tls_listen},
 	{"ca", "system or a file", 2, false, read_ca},
+	{"nsm", NSM_DEVICE " or an endpoint", 2, false, read_nsm},
 	{"report", "an endpoint", 2, false, read_report},
 	{"log", "error, warn, info or debug", 2, false, read_log},
 };

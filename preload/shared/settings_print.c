@@ -39,6 +39,7 @@ void settings_print(const struct settings *settings, FILE *out)
 	fprintf(out, "hairpin %s\n", settings->is_hairpin ? "on" : "off");
 	fprintf(out, "tls-listen %s\n", endpoint_format(&settings->tls_listen, text));
 	fprintf(out, "ca %s\n", settings->ca);
+	fprintf(out, "nsm %s\n", settings_nsm_name(settings, text));
 	if (settings->report.transport != 0)
 		fprintf(out, "report %s\n", endpoint_format(&settings->report, text));
 	if (settings->log_level != SETTINGS_LOG_NONE)

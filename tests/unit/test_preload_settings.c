@@ -58,7 +58,8 @@ Test(settings, an_empty_text_gives_the_documented_defaults)
 			       "gate auto\n"
 			       "hairpin off\n"
 			       "tls-listen unix:/run/airlock/tls.sock\n"
-			       "ca system\n");
+			       "ca system\n"
+			       "nsm /dev/nsm\n");
 	cr_assert_eq(settings.log_level, SETTINGS_LOG_NONE);
 	cr_assert_eq(settings.route_count, 0);
 	free(text);
@@ -76,7 +77,7 @@ static const char every_form[] =
 	"route [2001:db8::1]:443 direct\n"
 	"route * direct\n"
 	"names resolve\npool 10.64.0.0/10 fd00::/64\ngate off\nhairpin on\n"
-	"tls-listen unix:/tmp/t.sock\nca /etc/roots.pem\nlog debug\n";
+	"tls-listen unix:/tmp/t.sock\nca /etc/roots.pem\nnsm unix:/tmp/nsm.sock\nlog debug\n";
 
 Test(settings, every_form_is_read)
 {
@@ -107,6 +108,8 @@ Test(settings, every_form_is_read)
 	cr_assert_eq(settings.gate, GATE_OFF);
 	cr_assert(settings.is_hairpin);
 	cr_assert_str_eq(settings.ca, "/etc/roots.pem");
+	cr_assert_eq(settings.nsm.transport, ENDPOINT_UNIX);
+	cr_assert_str_eq(settings.nsm.path, "/tmp/nsm.sock");
 	cr_assert_eq(settings.log_level, SETTINGS_LOG_DEBUG);
 	settings_clear(&settings);
 	cr_assert_null(settings.routes);
@@ -157,6 +160,10 @@ static const struct refusal refusals[] = {
 	{"hostd vsock:any:9000", 1, 13, "vsock:any:9000"},
 	{"hostd tcp:1.2.3.4:5", 1, 7, "tcp:1.2.3.4:5"},
 	{"tls-listen vsock:3:9000", 1, 12, "vsock:3:9000"},
+	{"nsm", 1, 1, "nsm"},
+	{"nsm /dev/other", 1, 5, "/dev/other"},
+	{"nsm vsock:3:9000", 1, 5, "vsock:3:9000"},
+	{"nsm /dev/nsm\nnsm unix:/a", 2, 1, "nsm"},
 	{"ca roots.pem", 1, 4, "roots.pem"},
 	{"pool 10.0.0.0/8 11.0.0.0/8", 1, 17, "11.0.0.0/8"},
 	{"pool fd00::/96 fd01::/96", 1, 16, "fd01::/96"},
