@@ -17,6 +17,7 @@ static const struct {
 	{"loopback", doctor_check_loopback},
 	{"hostd", doctor_check_hostd},
 	{"gate", doctor_check_gate},
+	{"window", doctor_check_window},
 	{"names", doctor_check_names},
 	{"pool", doctor_check_pool},
 	{"tls", doctor_check_tls},

@@ -4,6 +4,7 @@
 #define AIRLOCK_LAUNCHER_DOCTOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "preload/shared/settings.h"
 #include "wire/compiler.h"
@@ -21,6 +22,7 @@ struct doctor {
 	bool has_tls_route;
 	bool hostd_answers; // set by doctor_check_hostd, which therefore runs before the checks
 			    // that ask hostd
+	uint64_t window;    // bytes; set by doctor_check_gate, 0: not measured
 	bool has_failed;
 	bool is_transport_failure;
 };
@@ -39,6 +41,7 @@ void doctor_check_nsm(struct doctor *doctor);
 // What the other parts of Airlock say.
 void doctor_check_hostd(struct doctor *doctor);
 void doctor_check_gate(struct doctor *doctor);
+void doctor_check_window(struct doctor *doctor);
 void doctor_check_names(struct doctor *doctor);
 void doctor_check_tls(struct doctor *doctor);
 

@@ -11,6 +11,7 @@
 #include "preload/launcher/clock.h"
 #include "preload/launcher/doctor.h"
 #include "preload/launcher/loopback.h"
+#include "preload/launcher/nsm_program.h"
 
 #define VERSION_NUMBER(major, minor, patch) ((major)*1000000L + (minor)*1000L + (patch))
 
@@ -104,11 +105,36 @@ void doctor_check_clock(struct doctor *doctor)
 			doctor, FINDING_OK, "%s, after the build (%s)", clock.now, clock.built);
 }
 
+// The value of the first line of `airlock-attest describe`; cut where it ends.
+static const char *module_id(char *answer)
+{
+	static const char key[] = "module-id ";
+
+	answer[strcspn(answer, "\n")] = '\0';
+	return strncmp(answer, key, sizeof(key) - 1) == 0 ? answer + sizeof(key) - 1 : NULL;
+}
+
 void doctor_check_nsm(struct doctor *doctor)
 {
-	if (access("/dev/nsm", R_OK | W_OK) == 0)
-		doctor_report(doctor, FINDING_OK, "/dev/nsm");
-	else
+	const char *nsm = NSM_DEFAULT;
+	char problem[NSM_PROBLEM_SIZE], answer[512];
+	const char *id;
+	ssize_t length;
+
+	if (!nsm_is_there(nsm)) {
 		doctor_report(doctor, FINDING_WARN,
-			"/dev/nsm: %m (outside a Nitro enclave there is none)");
+			"%s: %m (outside a Nitro enclave there is none)", nsm);
+		return;
+	}
+	length = nsm_ask(nsm, "describe", NULL, answer, sizeof(answer) - 1, problem);
+	if (length < 0) {
+		doctor_report(doctor, FINDING_FAIL, "%s: %s", nsm, problem);
+		return;
+	}
+	answer[length] = '\0';
+	id = module_id(answer);
+	if (id)
+		doctor_report(doctor, FINDING_OK, "%s answers: module %s", nsm, id);
+	else
+		doctor_report(doctor, FINDING_FAIL, "%s: its answer has no module id", nsm);
 }

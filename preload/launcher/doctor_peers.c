@@ -5,6 +5,7 @@
 #include "preload/launcher/doctor.h"
 #include "preload/launcher/message.h"
 #include "preload/shared/control_client.h"
+#include "wire/stream.h"
 
 #define GATE_MEASUREMENT 50 // ms
 
@@ -44,7 +45,8 @@ void doctor_check_gate(struct doctor *doctor)
 		doctor_report(doctor, FINDING_WARN, "not measured: hostd does not answer");
 		return;
 	}
-	result = control_client_measure_gate(&doctor->settings->hostd, GATE_MEASUREMENT);
+	result = control_client_measure_gate(
+		&doctor->settings->hostd, GATE_MEASUREMENT, &doctor->window);
 	if (result < 0)
 		doctor_report(
 			doctor, FINDING_FAIL, "not measured: %s", message_for_control(result));
@@ -56,6 +58,24 @@ void doctor_check_gate(struct doctor *doctor)
 	else
 		doctor_report(doctor, FINDING_OK, "withholds writability for the %d ms asked for",
 			GATE_MEASUREMENT);
+}
+
+// The kernel clamps what it does not grant without an error (wire/stream.c).
+void doctor_check_window(struct doctor *doctor)
+{
+	bool is_vsock = doctor->settings->hostd.transport == ENDPOINT_VSOCK;
+	unsigned long window = doctor->window / 1024;
+
+	if (doctor->window == 0)
+		doctor_report(doctor, FINDING_WARN, "not measured: the gate was not either");
+	else if (!is_vsock)
+		doctor_report(doctor, FINDING_OK, "the stand-in's send buffer is %lu KiB", window);
+	else if (doctor->window < STREAM_ENCLAVE_WINDOW)
+		doctor_report(doctor, FINDING_WARN,
+			"%lu KiB of a stream may be on the way instead of %u: the kernel limits it",
+			window, STREAM_ENCLAVE_WINDOW / 1024);
+	else
+		doctor_report(doctor, FINDING_OK, "%lu KiB of a stream may be on the way", window);
 }
 
 // A name that the routes spell out is one that the parent is likely to allow.

@@ -22,6 +22,7 @@
 #include "preload/launcher/enclave_mounts.h"
 #include "preload/launcher/enclave_report.h"
 #include "preload/launcher/message.h"
+#include "preload/launcher/nsm_program.h"
 #include "preload/launcher/subcommands.h"
 
 #define COMMAND_FILE     "/etc/airlock/command"
@@ -57,7 +58,7 @@ void enclave_prepare(const struct settings *settings)
 {
 	enclave_mount_all();
 	make_listen_directory(&settings->tls_listen);
-	enclave_seed_entropy("/dev/nsm");
+	enclave_seed_entropy(NSM_DEFAULT);
 	if (settings->report.transport != 0)
 		report(&settings->report);
 }

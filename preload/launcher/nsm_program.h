@@ -11,6 +11,7 @@
 #include "wire/compiler.h"
 
 #define NSM_PROBLEM_SIZE 256
+#define NSM_DEFAULT      "/dev/nsm"
 
 // Whether the device's file, or the socket of unix:PATH, exists.
 bool nsm_is_there(const char *nsm);

@@ -120,7 +120,7 @@ static enum gate_verdict meet_hostd(const struct settings *settings)
 	int result;
 
 	if (settings->gate == GATE_AUTO)
-		result = control_client_measure_gate(&settings->hostd, GATE_MEASUREMENT);
+		result = control_client_measure_gate(&settings->hostd, GATE_MEASUREMENT, NULL);
 	else
 		result = control_client_ping(&settings->hostd, version, sizeof(version));
 	if (result < 0) {

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/vm_sockets.h>
+
 #include "wire/stream.h"
 
 #define PING_TIMEOUT    5000  // ms
@@ -21,6 +23,7 @@
 
 struct conversation {
 	int fd;
+	int send_buffer;   // of the stand-in, before the gate was armed
 	uint64_t deadline; // CLOCK_MONOTONIC, ms
 };
 
@@ -80,7 +83,6 @@ static int conversation_begin(struct conversation *talk, const struct endpoint *
 	const struct request *request, unsigned timeout_ms)
 {
 	uint8_t bytes[REQUEST_SIZE];
-	int send_buffer; // nothing follows the request, so there is nothing to restore it for
 	int error;
 
 	talk->deadline = now_ms() + timeout_ms;
@@ -88,7 +90,8 @@ static int conversation_begin(struct conversation *talk, const struct endpoint *
 	if (talk->fd < 0)
 		return talk->fd == -EACCES ? -EPERM : talk->fd;
 	request_encode(request, bytes);
-	error = stream_send_request(talk->fd, endpoint->transport, bytes, &send_buffer);
+	// Nothing follows the request, so there is nothing to restore the send buffer for.
+	error = stream_send_request(talk->fd, endpoint->transport, bytes, &talk->send_buffer);
 	if (error)
 		close(talk->fd);
 	return error;
@@ -239,7 +242,20 @@ static int judge_gate(uint64_t held, uint64_t lasted, uint64_t asked, int end,
 	return end ? end : held >= asked / 2;
 }
 
-int control_client_measure_gate(const struct endpoint *endpoint, unsigned milliseconds)
+static uint64_t window_of(const struct conversation *talk, enum endpoint_transport transport)
+{
+	uint64_t window = 0;
+	socklen_t size = sizeof(window);
+
+	if (transport == ENDPOINT_UNIX)
+		return (uint64_t)talk->send_buffer;
+	if (getsockopt(talk->fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &window, &size) < 0)
+		return 0;
+	return window;
+}
+
+int control_client_measure_gate(
+	const struct endpoint *endpoint, unsigned milliseconds, uint64_t *window)
 {
 	struct control_answer answer;
 	struct request request = {0};
@@ -252,6 +268,8 @@ int control_client_measure_gate(const struct endpoint *endpoint, unsigned millis
 	error = conversation_begin(&talk, endpoint, &request, milliseconds + GATE_SLACK);
 	if (error)
 		return error;
+	if (window)
+		*window = window_of(&talk, endpoint->transport);
 	sent = now_ms();
 	error = conversation_wait(&talk, POLLOUT);
 	held = now_ms() - sent;

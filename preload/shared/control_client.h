@@ -36,7 +36,10 @@ int control_client_describe(const struct endpoint *endpoint,
 	const uint8_t id[static REQUEST_ID_SIZE], char *text, size_t size) MUST_CHECK;
 
 // Measures the gate with verb GATE. Returns 1 when writability was withheld as long as asked, 0
-// when the stream was writable at once, -errno when hostd could not be asked.
-int control_client_measure_gate(const struct endpoint *endpoint, unsigned milliseconds) MUST_CHECK;
+// when the stream was writable at once, -errno when hostd could not be asked. Unless window is
+// NULL, stores in *window how many bytes that stream lets be on the way: of vsock our receive
+// allowance, which bounds what we send too (wire/README.md), of the stand-in the send buffer.
+int control_client_measure_gate(
+	const struct endpoint *endpoint, unsigned milliseconds, uint64_t *window) MUST_CHECK;
 
 #endif

@@ -398,7 +398,7 @@ Test(control_client, the_gate_is_measured)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(gates); i++) {
 		start(gates[i].takes_request, gates[i].play);
-		cr_expect_eq(control_client_measure_gate(&endpoint, ASKED), gates[i].result,
+		cr_expect_eq(control_client_measure_gate(&endpoint, ASKED, NULL), gates[i].result,
 			"gate %zu", i);
 		stop();
 	}
