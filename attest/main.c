@@ -16,6 +16,7 @@ struct command {
 static const struct command commands[] = {
 	{"get", "[--nsm NAME] [--nonce HEX] [--user-data FILE] [--public-key FILE] [-o FILE]",
 		"ask the NSM for an attestation document", command_get},
+	{"show", "FILE", "a document's structure, unverified", command_show},
 	{"pcr",
 		"read [INDEX] | extend INDEX (FILE | --hex HEX) | lock (INDEX | --range N)"
 		" [--nsm NAME]",
