@@ -56,7 +56,7 @@ TLS      := $(wildcard preload/tls/*.c)
 TLS_LIBS = -lgnutls -lseccomp
 HOSTD_LIBS = -lmicrohttpd
 ATTEST   := $(wildcard attest/*.c)
-ATTEST_LIBS = -lcbor -lgnutls -lhogweed -lnettle -lgmp
+ATTEST_LIBS = -lcbor -lgnutls -lhogweed -lnettle -lgmp -lz
 
 objects = $(patsubst %.c,$(BUILD)/obj/$(1)/%.o,$(2))
 

@@ -17,6 +17,15 @@ static const struct command commands[] = {
 	{"get", "[--nsm NAME] [--nonce HEX] [--user-data FILE] [--public-key FILE] [-o FILE]",
 		"ask the NSM for an attestation document", command_get},
 	{"show", "FILE", "a document's structure, unverified", command_show},
+	{"measure", "IMAGE.eif [--policy-out FILE] [--json]",
+		"the PCRs that an enclave image will have", command_measure},
+	{"eif",
+		"build --kernel FILE (--cmdline TEXT | --cmdline-file FILE) [--ramdisk FILE]..."
+		" [--arch x86_64|aarch64] [--name TEXT] [--version TEXT]"
+		" [--sign-key FILE --sign-certificate FILE] -o FILE",
+		"make an enclave image, the same from the same input", command_eif},
+	{"kms", "unwrap --key PRIVATE.pem FILE",
+		"the plaintext of a CiphertextForRecipient from AWS KMS", command_kms},
 	{"pcr",
 		"read [INDEX] | extend INDEX (FILE | --hex HEX) | lock (INDEX | --range N)"
 		" [--nsm NAME]",

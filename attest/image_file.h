@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// Files that are too large to be copied: enclave images and what they are made of.
+#ifndef AIRLOCK_ATTEST_IMAGE_FILE_H
+#define AIRLOCK_ATTEST_IMAGE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "attest/bytes.h"
+#include "attest/error.h"
+#include "wire/compiler.h"
+
+// Maps a regular file for reading. Who shortens the file meanwhile ends this process (SIGBUS).
+// Unmap with image_file_unmap, which takes unmapped views ({NULL, 0}) too. DEVICE.
+bool image_file_map(const char *path, struct bytes *content, struct attest_error *error) MUST_CHECK;
+void image_file_unmap(struct bytes *content);
+
+// Writes the parts one after the other to a file beside the target and renames it, so that a
+// reader sees all or nothing; a path that is no regular file is written to as it is. Mode 0644 less
+// the umask. DEVICE.
+bool image_file_write(const char *path, const struct bytes *parts, size_t count,
+	struct attest_error *error) MUST_CHECK;
+
+#endif
