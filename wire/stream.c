@@ -156,7 +156,8 @@ static int wait_connected(int fd)
 static int connect_to(int fd, const struct endpoint *endpoint)
 {
 	struct sockaddr_storage address;
-	uint32_t index = random_number() % endpoint_count(endpoint);
+	uint32_t count = endpoint_count(endpoint);
+	uint32_t index = count > 1 ? random_number() % count : 0;
 	socklen_t length = endpoint_to_sockaddr(endpoint, index, &address);
 
 	if (connect(fd, (const struct sockaddr *)&address, length) == 0)

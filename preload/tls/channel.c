@@ -230,6 +230,13 @@ void channel_begin_turn(struct channel *channel)
 	channel->memory->may_fill = true;
 }
 
+int channel_prepare(struct channel *channel)
+{
+	channel->memory->inbox_length = 0;
+	channel->memory->may_fill = false;
+	return gnutls_error_is_fatal(gnutls_handshake(channel->session)) ? -EIO : 0;
+}
+
 static enum channel_result break_off(
 	struct outcome *outcome, enum outcome_class class, const char *text, const char *detail)
 {

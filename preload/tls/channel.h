@@ -70,6 +70,9 @@ struct channel {
 int channel_start_tls(struct channel *channel, const struct trust *trust,
 	const struct verify_target *target, uint16_t port) MUST_CHECK;
 
+// Queues the handshake's first message, before there is anything to receive. Returns 0 or -EIO.
+int channel_prepare(struct channel *channel) MUST_CHECK;
+
 // Before a socket's turn: it may be received from once.
 void channel_begin_turn(struct channel *channel);
 

@@ -2,7 +2,6 @@
 // From the request to the open gate. Dialling hostd is stream_dial of wire/stream.h, spread over
 // events: the same attempts with the same pauses, but nobody else has to wait for them.
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 
 static void dial(struct tls_stream *stream);
 static void begin_handshake(struct tls_stream *stream);
+static void prepare_handshake(struct tls_stream *stream);
 
 // --- the request
 
@@ -167,10 +167,8 @@ static int send_request(struct tls_stream *stream)
 
 static void ask_for_connection(struct tls_stream *stream)
 {
-	int error = stream_finish_dial(stream->channel.end.fd);
+	int error = send_request(stream);
 
-	if (!error)
-		error = send_request(stream);
 	if (error) {
 		retry_dial(stream, error);
 		return;
@@ -203,13 +201,25 @@ static void dial(struct tls_stream *stream)
 			server, stream, TLS_PART_HOSTD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP, false);
 	if (error)
 		refuse_dial(stream, error);
+	else if (stream->state == TLS_STREAM_GATE)
+		prepare_handshake(stream);
 }
 
 void tls_open_on_dial(struct tls_stream *stream, uint32_t events)
 {
+	int fd = stream->channel.end.fd;
+	int error;
+
 	(void)events;
-	if (stream->channel.end.fd >= 0)
+	if (fd < 0)
+		return;
+	error = stream_finish_dial(fd);
+	if (error)
+		retry_dial(stream, error);
+	else
 		ask_for_connection(stream);
+	if (stream->state == TLS_STREAM_GATE)
+		prepare_handshake(stream);
 }
 
 // --- the gate
@@ -222,7 +232,6 @@ static void on_granted(struct tls_stream *stream)
 
 	stream_restore_send_buffer(end->fd, stream->send_buffer);
 	end->is_writable = true;
-	end->is_readable = true;
 	if (tls_server_watch(stream->server, stream, TLS_PART_HOSTD, end->fd, EPOLLIN | EPOLLRDHUP,
 		    true) < 0) {
 		tls_stream_refuse(stream, OUTCOME_STAGE_INTERNAL, OUTCOME_INTERNAL,
@@ -263,12 +272,11 @@ static void ask_why(struct tls_stream *stream)
 
 void tls_open_on_gate(struct tls_stream *stream, uint32_t events)
 {
-	struct pollfd item = {.fd = stream->channel.end.fd, .events = POLLOUT};
+	bool has_end = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 
-	(void)events;
-	if (poll(&item, 1, 0) <= 0)
+	if (!has_end && !(events & EPOLLOUT))
 		return;
-	if (stream_probe(item.fd) < 0)
+	if (has_end && stream_probe(stream->channel.end.fd) < 0)
 		ask_why(stream);
 	else
 		on_granted(stream);
@@ -367,19 +375,36 @@ static void make_target(const struct tls_stream *stream, struct verify_target *t
 	target->address = stream->request.destination;
 }
 
-static void begin_handshake(struct tls_stream *stream)
+static int start_tls(struct tls_stream *stream)
 {
 	struct verify_target target;
 
 	make_target(stream, &target);
-	if (channel_start_tls(&stream->channel, stream->trust, &target, stream->port) < 0) {
+	return channel_start_tls(&stream->channel, stream->trust, &target, stream->port);
+}
+
+// While hostd dials there is time for the first message: the keys in it take as long as a dial on a
+// local network. It waits in the channel's queue. Not where something else is said first.
+static void prepare_handshake(struct tls_stream *stream)
+{
+	const struct route_tls *tls = &stream->route->tls;
+
+	if (tls->starts_postgres || tls->is_auto)
+		return;
+	if (start_tls(stream) < 0 || channel_prepare(&stream->channel) < 0)
+		tls_stream_refuse(stream, OUTCOME_STAGE_INTERNAL, OUTCOME_INTERNAL,
+			"GnuTLS cannot set up a session");
+}
+
+static void begin_handshake(struct tls_stream *stream)
+{
+	if (!stream->channel.session && start_tls(stream) < 0) {
 		tls_stream_refuse(stream, OUTCOME_STAGE_INTERNAL, OUTCOME_INTERNAL,
 			"GnuTLS cannot set up a session");
 		return;
 	}
 	tls_stream_set_state(stream, TLS_STREAM_HANDSHAKE);
 	tls_stream_set_deadline(stream, TLS_DEADLINE_HANDSHAKE, HANDSHAKE_TIMEOUT);
-	stream->channel.end.is_readable = true;
 	tls_open_on_handshake(stream, 0);
 }
 

@@ -26,8 +26,9 @@
 #include "preload/tls/tls_stream.h"
 #include "wire/stream.h"
 
-#define TURNS      8    // of one direction in a run
-#define LAST_WORDS 2000 // ms for delivering what came before a failure
+#define TURNS          8    // of one direction in a run
+#define LAST_WORDS     2000 // ms for delivering what came before a failure
+#define TLS_FIRST_BYTE 0x16 // a handshake record's (RFC 8446, 5.1)
 
 // --- failures
 
@@ -192,23 +193,11 @@ static bool is_wrong_protocol(struct tls_stream *stream, const uint8_t *data, si
 	if (stream->has_first)
 		return false;
 	stream->has_first = true;
-	if (length < 2 || data[0] != 0x16 || data[1] != 0x03)
+	if (length < 2 || data[0] != TLS_FIRST_BYTE || data[1] != 0x03)
 		return false;
 	fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
 		"the program speaks TLS itself: route it direct, or give the route tls=auto",
 		false);
-	return true;
-}
-
-// Only the first byte of what may be TLS is there: the second decides.
-static bool is_undecided(struct tls_stream *stream)
-{
-	uint8_t first[2];
-
-	if (stream->has_first || stream->program.must_drain ||
-		recv(stream->program.fd, first, sizeof(first), MSG_PEEK) != 1 || first[0] != 0x16)
-		return false;
-	stream->program.is_readable = false;
 	return true;
 }
 
@@ -237,9 +226,31 @@ static void encrypt(struct tls_stream *stream, const uint8_t *data, size_t lengt
 			"the TLS stream cannot be written any more", false);
 }
 
-static bool step_up(struct tls_stream *stream)
+// Into the scratch memory; as recv(2), but a first byte that may begin a TLS record waits for the
+// second, which decides.
+static ssize_t receive_plain(struct tls_stream *stream)
 {
 	uint8_t *scratch = stream->server->scratch;
+	size_t held = stream->holds_first;
+	ssize_t length = recv(stream->program.fd, scratch + held, TLS_SERVER_SCRATCH - held, 0);
+
+	if (length < 0)
+		return length;
+	if (length + held < TLS_SERVER_SCRATCH && !stream->program.must_drain)
+		stream->program.is_readable = false;
+	if (held)
+		scratch[0] = TLS_FIRST_BYTE;
+	stream->holds_first = !stream->has_first && !held && length == 1 &&
+			      scratch[0] == TLS_FIRST_BYTE && !stream->program.must_drain;
+	if (stream->holds_first) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return length + (ssize_t)held;
+}
+
+static bool step_up(struct tls_stream *stream)
+{
 	ssize_t length;
 
 	flush(stream);
@@ -250,13 +261,11 @@ static bool step_up(struct tls_stream *stream)
 		(void)shutdown(stream->channel.end.fd, SHUT_WR);
 		return false;
 	}
-	if (!stream->program.is_readable || is_undecided(stream))
+	if (!stream->program.is_readable)
 		return false;
-	length = recv(stream->program.fd, scratch, TLS_SERVER_SCRATCH, 0);
+	length = receive_plain(stream);
 	if (length > 0) {
-		if (length < (ssize_t)TLS_SERVER_SCRATCH && !stream->program.must_drain)
-			stream->program.is_readable = false;
-		encrypt(stream, scratch, (size_t)length);
+		encrypt(stream, stream->server->scratch, (size_t)length);
 	} else if (length == 0) {
 		on_program_end(stream);
 	} else if (errno == EAGAIN || errno == EINTR) {
@@ -327,8 +336,6 @@ void tls_relay_start(struct tls_stream *stream)
 	// What the handshake's last turn left in the inbox must not wait for another stream's turn.
 	if (stream->channel.session)
 		decrypt(stream);
-	if (!stream->channel.has_socket_end)
-		stream->channel.end.is_readable = true;
 	tls_verbs_answer_waiters(stream->server);
 	tls_relay_run(stream);
 }

@@ -58,11 +58,12 @@ struct tls_stream {
 	unsigned attempt; // at dialling hostd
 	int send_buffer;  // of the hostd stream, to restore once granted
 
-	bool is_connect; // asked for a connection
-	bool is_live;    // in the server's table by id
-	bool is_granted; // the program's gate is open
-	bool has_first;  // the program's first bytes have been looked at
-	bool up_ended;   // nothing more comes from the program
+	bool is_connect;  // asked for a connection
+	bool is_live;     // in the server's table by id
+	bool is_granted;  // the program's gate is open
+	bool has_first;   // the program's first bytes have been looked at
+	bool holds_first; // only the first of them has come, and may begin a TLS record
+	bool up_ended;    // nothing more comes from the program
 	bool up_finished;
 	bool down_ended; // nothing more comes from the server
 	bool down_finished;
