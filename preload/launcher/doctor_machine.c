@@ -116,7 +116,8 @@ static const char *module_id(char *answer)
 
 void doctor_check_nsm(struct doctor *doctor)
 {
-	const char *nsm = NSM_DEFAULT;
+	char name[ENDPOINT_TEXT_SIZE];
+	const char *nsm = settings_nsm_name(doctor->settings, name);
 	char problem[NSM_PROBLEM_SIZE], answer[512];
 	const char *id;
 	ssize_t length;

@@ -22,7 +22,6 @@
 #include "preload/launcher/enclave_mounts.h"
 #include "preload/launcher/enclave_report.h"
 #include "preload/launcher/message.h"
-#include "preload/launcher/nsm_program.h"
 #include "preload/launcher/subcommands.h"
 
 #define COMMAND_FILE     "/etc/airlock/command"
@@ -56,9 +55,10 @@ static void report(const struct endpoint *endpoint)
 
 void enclave_prepare(const struct settings *settings)
 {
-	enclave_mount_all();
+	char nsm[ENDPOINT_TEXT_SIZE];
+
 	make_listen_directory(&settings->tls_listen);
-	enclave_seed_entropy(NSM_DEFAULT);
+	enclave_seed_entropy(settings_nsm_name(settings, nsm));
 	if (settings->report.transport != 0)
 		report(&settings->report);
 }
@@ -136,7 +136,7 @@ static void give_console(const struct enclave_user *user)
 
 static int run_command(void)
 {
-	struct invocation invocation = {.is_init = true};
+	struct invocation invocation = {.is_init = true, .is_mounted = true};
 	struct enclave_command command;
 
 	if (!load_command(&command))
@@ -168,6 +168,7 @@ int enclave_init_main(void)
 	if (error)
 		message_print("cannot mount devtmpfs on /dev: %s", strerror(-error));
 	(void)setsid(); // the kernel's first process belongs to none
+	enclave_mount_all();
 	enclave_load_modules();
 	return run_command();
 }

@@ -5,8 +5,8 @@
 
 #include "preload/shared/settings.h"
 
-// What `airlock run` does first as the first process: mounts, entropy, the report. What fails is
-// said and stops nothing.
+// What `airlock run` does as the first process, once things are mounted: entropy, the report. What
+// fails is said and stops nothing.
 void enclave_prepare(const struct settings *settings);
 
 // The program when it is started as `init`. Returns the exit code of a container's, or does not

@@ -14,8 +14,9 @@ bool nsm_is_there(const char *nsm)
 {
 	static const char prefix[] = "unix:";
 	size_t length = sizeof(prefix) - 1;
+	const char *path = strncmp(nsm, prefix, length) == 0 ? nsm + length : nsm;
 
-	return access(strncmp(nsm, prefix, length) == 0 ? nsm + length : nsm, F_OK) == 0;
+	return path[0] == '@' || access(path, F_OK) == 0;
 }
 
 // What it said before it failed: the first line, without its own name.

@@ -11,9 +11,9 @@
 #include "wire/compiler.h"
 
 #define NSM_PROBLEM_SIZE 256
-#define NSM_DEFAULT      "/dev/nsm"
 
-// Whether the device's file, or the socket of unix:PATH, exists.
+// nsm is /dev/nsm or unix:PATH (settings_nsm_name). Whether the device's file or the socket exists;
+// of an abstract socket that cannot be told, and counts as yes.
 bool nsm_is_there(const char *nsm);
 
 // Runs `airlock-attest verb --nsm NSM [word]` (word may be NULL) for five seconds at most, and

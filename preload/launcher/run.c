@@ -16,6 +16,7 @@
 #include "preload/launcher/enclave_command.h"
 #include "preload/launcher/enclave_init.h"
 #include "preload/launcher/enclave_machine.h"
+#include "preload/launcher/enclave_mounts.h"
 #include "preload/launcher/inspect.h"
 #include "preload/launcher/install.h"
 #include "preload/launcher/loopback.h"
@@ -206,16 +207,19 @@ static int run_with(const struct settings *settings, const struct invocation *in
 
 static int run(const struct invocation *invocation)
 {
+	bool is_first = invocation->is_init || getpid() == 1;
 	struct settings settings;
 	char problem[512];
 	int code;
 
+	if (is_first && !invocation->is_mounted)
+		enclave_mount_all();
 	if (!settings_load(invocation->conf, &settings, problem, sizeof(problem))) {
 		message_print("%s", problem);
 		return EXIT_USAGE;
 	}
 	message_set_level(settings.log_level);
-	if (invocation->is_init || getpid() == 1)
+	if (is_first)
 		enclave_prepare(&settings);
 	code = check_command(invocation->arguments[0], invocation->allow_unhooked);
 	if (code < 0)

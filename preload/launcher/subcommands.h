@@ -19,6 +19,7 @@ struct invocation {
 	const char *conf; // -c, or NULL
 	bool allow_unhooked;
 	bool is_init;                    // --init, or started as init
+	bool is_mounted;                 // enclave_mount_all has been called
 	const struct enclave_user *user; // to run as; NULL: ours
 	int count;                       // of arguments, options taken away
 	char **arguments;                // NULL terminated
