@@ -192,8 +192,21 @@ bool certificate_load_key(struct certificate *certificate, struct attest_error *
 		return certificate_refuse(
 			certificate, 11, error, "its signature is not a pair of integers");
 	if (gnutls_pubkey_init(&certificate->public_key) < 0 ||
-		gnutls_pubkey_import_x509(certificate->public_key, certificate->handle, 0) < 0)
+		gnutls_pubkey_import_x509(certificate->public_key, certificate->handle, 0) < 0 ||
+		gnutls_pubkey_verify_params(certificate->public_key) < 0)
 		return certificate_refuse(
 			certificate, 11, error, "its key is not a point of the curve");
 	return true;
+}
+
+bool certificate_has_signed(
+	const struct certificate *issuer, struct bytes data, struct bytes signature)
+{
+	// GnuTLS does not write to what it reads.
+	gnutls_datum_t data_datum = {(unsigned char *)(uintptr_t)data.data, (unsigned)data.length};
+	gnutls_datum_t signature_datum = {
+		(unsigned char *)(uintptr_t)signature.data, (unsigned)signature.length};
+
+	return gnutls_pubkey_verify_data2(issuer->public_key, GNUTLS_SIGN_ECDSA_SECP384R1_SHA384, 0,
+		       &data_datum, &signature_datum) >= 0;
 }

@@ -53,6 +53,10 @@ void certificate_clear(struct certificate *certificate);
 // refused).
 bool certificate_load_key(struct certificate *certificate, struct attest_error *error) MUST_CHECK;
 
+// Whether signature (an ECDSA-Sig-Value) over data is by the loaded key, with SHA-384.
+bool certificate_has_signed(
+	const struct certificate *issuer, struct bytes data, struct bytes signature) MUST_CHECK;
+
 // By the content of the object identifier; NULL when there is none.
 const struct certificate_extension *certificate_find_extension(
 	const struct certificate *certificate, struct bytes oid);

@@ -24,6 +24,7 @@ int command_fail(const char *subject, const struct attest_error *error);
 int command_usage(const char *name);
 
 int command_get(int argc, char **argv);
+int command_verify(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_pcr(int argc, char **argv);
 int command_random(int argc, char **argv);

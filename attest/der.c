@@ -5,25 +5,23 @@
 
 #define DER_DEPTH_MAX 16
 
-// X.690 8.1.3: up to two bytes of length are enough for what has at most 16 KiB. Returns the size
+// X.690 8.1.3: up to three bytes of length are enough for all that is read here. Returns the size
 // of the head, 0 when it is not well formed.
 static size_t read_head(struct bytes in, size_t *length)
 {
 	if (in.length < 2 || (in.data[0] & 0x1f) == 0x1f)
 		return 0;
-	if (in.data[1] < 0x80) {
-		*length = in.data[1];
+	*length = in.data[1];
+	if (in.data[1] < 0x80)
 		return 2;
-	}
-	if (in.data[1] == 0x81 && in.length >= 3 && in.data[2] >= 0x80) {
-		*length = in.data[2];
-		return 3;
-	}
-	if (in.data[1] == 0x82 && in.length >= 4 && in.data[2] != 0) {
-		*length = (size_t)in.data[2] << 8 | in.data[3];
-		return 4;
-	}
-	return 0;
+	size_t count = in.data[1] & 0x7f;
+	if (count == 0 || count > 3 || in.length < 2 + count)
+		return 0;
+	*length = 0;
+	for (size_t i = 0; i < count; i++)
+		*length = *length << 8 | in.data[2 + i];
+	bool is_shortest = count == 1 ? *length >= 0x80 : in.data[2] != 0;
+	return is_shortest ? 2 + count : 0;
 }
 
 bool der_next(struct bytes *rest, struct der_item *item)

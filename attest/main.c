@@ -16,6 +16,11 @@ struct command {
 static const struct command commands[] = {
 	{"get", "[--nsm NAME] [--nonce HEX] [--user-data FILE] [--public-key FILE] [-o FILE]",
 		"ask the NSM for an attestation document", command_get},
+	{"verify",
+		"FILE (--policy FILE | --any-image) [--allow-debug] [--nonce HEX]"
+		" [--time now|document|RFC3339] [--root FILE] [--crl FILE]... [--max-age 5m]"
+		" [--json]",
+		"whether a document is genuine and says what the policy expects", command_verify},
 	{"show", "FILE", "a document's structure, unverified", command_show},
 	{"measure", "IMAGE.eif [--policy-out FILE] [--json]",
 		"the PCRs that an enclave image will have", command_measure},

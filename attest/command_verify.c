@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// airlock-attest verify: gathers what the caller gave, asks attest_verify, prints the answer.
+#include <getopt.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attest/commands.h"
+#include "attest/files.h"
+#include "attest/report.h"
+#include "attest/verify.h"
+
+#define POLICY_FILE_MAX (4 << 20)
+#define ROOT_FILE_MAX   (64 << 10)
+#define CRL_FILE_MAX    (16 << 20)
+#define CRL_COUNT_MAX   32
+
+struct command {
+	struct verify_options options;
+	bool is_json;
+	const char *root_path, *policy_path;
+	size_t crl_count;
+	const char *crl_paths[CRL_COUNT_MAX];
+	// Owned:
+	uint8_t *nonce;
+	struct policy *policy;
+	gnutls_datum_t root;
+	struct bytes crls[CRL_COUNT_MAX];
+};
+
+static void clear_command(struct command *command)
+{
+	for (size_t i = 0; i < command->crl_count; i++)
+		free((void *)(uintptr_t)command->crls[i].data);
+	gnutls_free(command->root.data);
+	policy_free(command->policy);
+	free(command->nonce);
+}
+
+static void free_bytes(uint8_t **bytes)
+{
+	free(*bytes);
+}
+
+// --- options
+
+static bool usage(const char *option, const char *text, const char *reason)
+{
+	fprintf(stderr, "airlock-attest: verify: --%s: %s: `%s`\n", option, reason, text);
+	return false;
+}
+
+static bool read_time(struct command *command, const char *text)
+{
+	if (strcmp(text, "now") == 0)
+		command->options.clock = VERIFY_NOW;
+	else if (strcmp(text, "document") == 0)
+		command->options.clock = VERIFY_DOCUMENT;
+	else if (time_parse(text, &command->options.stated))
+		command->options.clock = VERIFY_STATED;
+	else
+		return usage("time", text, "neither now, document nor a time of RFC 3339");
+	return true;
+}
+
+static bool read_nonce(struct command *command, const char *text)
+{
+	size_t length;
+
+	if (command->nonce)
+		return usage("nonce", text, "given twice");
+	if (!hex_decode(text, strlen(text), &command->nonce, &length) || length == 0 ||
+		length > DOCUMENT_FIELD_MAX)
+		return usage("nonce", text, "not 1 to 1024 bytes in hex");
+	command->options.nonce = (struct bytes){command->nonce, length};
+	return true;
+}
+
+static bool read_max_age(struct command *command, const char *text)
+{
+	struct conf_word word = {text, strlen(text), 1};
+	unsigned long milliseconds;
+
+	if (!conf_word_duration(&word, &milliseconds) || milliseconds == 0)
+		return usage("max-age", text, "not a duration like 5m, more than zero");
+	command->options.max_age = milliseconds;
+	return true;
+}
+
+static bool add_crl(struct command *command, const char *path)
+{
+	if (command->crl_count == CRL_COUNT_MAX)
+		return usage("crl", path, "more than 32 CRLs");
+	command->crl_paths[command->crl_count++] = path;
+	return true;
+}
+
+static bool set_path(const char *option, const char **path, const char *text)
+{
+	if (*path)
+		return usage(option, text, "given twice");
+	*path = text;
+	return true;
+}
+
+static bool read_option(struct command *command, int option)
+{
+	switch (option) {
+	case 'p':
+		return set_path("policy", &command->policy_path, optarg);
+	case 'r':
+		return set_path("root", &command->root_path, optarg);
+	case 'a':
+		command->options.any_image = true;
+		return true;
+	case 'd':
+		command->options.allow_debug = true;
+		return true;
+	case 'j':
+		command->is_json = true;
+		return true;
+	case 'n':
+		return read_nonce(command, optarg);
+	case 't':
+		return read_time(command, optarg);
+	case 'm':
+		return read_max_age(command, optarg);
+	case 'c':
+		return add_crl(command, optarg);
+	default: // getopt_long has said what was wrong
+		return false;
+	}
+}
+
+static bool read_options(struct command *command, int argc, char **argv)
+{
+	static const struct option options[] = {{"policy", required_argument, NULL, 'p'},
+		{"any-image", no_argument, NULL, 'a'}, {"allow-debug", no_argument, NULL, 'd'},
+		{"nonce", required_argument, NULL, 'n'}, {"time", required_argument, NULL, 't'},
+		{"root", required_argument, NULL, 'r'}, {"crl", required_argument, NULL, 'c'},
+		{"max-age", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'}, {0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (!read_option(command, option))
+			return false;
+	}
+	if (!command->policy_path == !command->options.any_image) {
+		fputs("airlock-attest: verify: either --policy or --any-image is needed\n", stderr);
+		return false;
+	}
+	return argc - optind == 1;
+}
+
+// --- files
+
+static int read_policy(struct command *command)
+{
+	__attribute__((cleanup(free_bytes))) uint8_t *text = NULL;
+	struct attest_error error;
+	struct conf_error conf_error;
+	size_t length;
+	char message[512];
+
+	if (!command->policy_path)
+		return EXIT_OK;
+	if (!file_read(command->policy_path, POLICY_FILE_MAX, &text, &length, &error)) {
+		command_fail("policy", &error);
+		return EXIT_USAGE;
+	}
+	command->policy = policy_parse((const char *)text, length, &conf_error);
+	command->options.policy = command->policy;
+	if (command->policy)
+		return EXIT_OK;
+	fprintf(stderr, "airlock-attest: %s\n",
+		conf_error_format(&conf_error, command->policy_path, message, sizeof(message)));
+	return EXIT_USAGE;
+}
+
+// Exactly one certificate, DER or PEM.
+static bool decode_root(const uint8_t *text, size_t length, gnutls_datum_t *der)
+{
+	gnutls_datum_t datum = {(unsigned char *)(uintptr_t)text, (unsigned)length};
+	gnutls_x509_crt_t *list = NULL;
+	unsigned count = 0;
+	bool is_der = length > 0 && text[0] == 0x30;
+	bool is_one;
+
+	if (gnutls_x509_crt_list_import2(&list, &count, &datum,
+		    is_der ? GNUTLS_X509_FMT_DER : GNUTLS_X509_FMT_PEM, 0) < 0)
+		return false;
+	is_one = count == 1 && gnutls_x509_crt_export2(list[0], GNUTLS_X509_FMT_DER, der) >= 0;
+	for (unsigned i = 0; i < count; i++)
+		gnutls_x509_crt_deinit(list[i]);
+	gnutls_free(list);
+	return is_one;
+}
+
+static int read_root(struct command *command)
+{
+	__attribute__((cleanup(free_bytes))) uint8_t *text = NULL;
+	struct attest_error error;
+	size_t length;
+
+	if (!command->root_path)
+		return EXIT_OK;
+	if (!file_read(command->root_path, ROOT_FILE_MAX, &text, &length, &error)) {
+		command_fail("root", &error);
+		return EXIT_USAGE;
+	}
+	if (!decode_root(text, length, &command->root)) {
+		fprintf(stderr, "airlock-attest: root: %s: not one certificate in PEM or DER\n",
+			command->root_path);
+		return EXIT_USAGE;
+	}
+	command->options.root = (struct bytes){command->root.data, command->root.size};
+	return EXIT_OK;
+}
+
+static int read_crls(struct command *command)
+{
+	for (size_t i = 0; i < command->crl_count; i++) {
+		struct attest_error error;
+		uint8_t *text;
+		if (!file_read(command->crl_paths[i], CRL_FILE_MAX, &text, &command->crls[i].length,
+			    &error)) {
+			command_fail("crl", &error);
+			return EXIT_USAGE;
+		}
+		command->crls[i].data = text;
+	}
+	command->options.crls = command->crls;
+	command->options.crl_count = command->crl_count;
+	return EXIT_OK;
+}
+
+// --- the answer
+
+// An answer about the document goes to standard output in JSON; what is wrong with the call does
+// not.
+static int refuse(const struct command *command, const char *path, const struct attest_error *error)
+{
+	bool is_answer =
+		error->fault == ATTEST_FAULT_REFUSED || error->fault == ATTEST_FAULT_MALFORMED;
+
+	if (!command->is_json || !is_answer)
+		return command_fail(path, error);
+	report_print_refusal_json(stdout, error);
+	return error->fault == ATTEST_FAULT_REFUSED ? EXIT_NO : EXIT_MALFORMED;
+}
+
+static int verify(const struct command *command, const char *path)
+{
+	__attribute__((cleanup(free_bytes))) uint8_t *data = NULL;
+	struct attest_result *result;
+	struct attest_error error = {0};
+	size_t length;
+
+	if (!file_read(path, DOCUMENT_MAX, &data, &length, &error)) {
+		error.check = error.fault == ATTEST_FAULT_MALFORMED; // its size is the first check
+		return refuse(command, path, &error);
+	}
+	if (!attest_verify(data, length, &command->options, &result, &error))
+		return refuse(command, path, &error);
+	if (command->is_json)
+		report_print_json(stdout, result, &command->options);
+	else
+		report_print_text(stdout, result, &command->options);
+	attest_result_free(result);
+	if (fflush(stdout) == 0)
+		return EXIT_OK;
+	perror("airlock-attest: standard output");
+	return EXIT_TRANSPORT;
+}
+
+int command_verify(int argc, char **argv)
+{
+	__attribute__((cleanup(clear_command))) struct command command = {
+		.options.clock = VERIFY_NOW};
+	int status;
+
+	if (!read_options(&command, argc, argv))
+		return command_usage("verify");
+	status = read_policy(&command);
+	if (status == EXIT_OK)
+		status = read_root(&command);
+	if (status == EXIT_OK)
+		status = read_crls(&command);
+	return status == EXIT_OK ? verify(&command, argv[optind]) : status;
+}
