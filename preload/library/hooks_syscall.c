@@ -11,6 +11,7 @@
 #include "preload/library/connect.h"
 #include "preload/library/epoll_memory.h"
 #include "preload/library/fds.h"
+#include "preload/library/nsm_device.h"
 #include "preload/library/options.h"
 #include "preload/library/real.h"
 #include "preload/library/socket_calls.h"
@@ -112,6 +113,14 @@ static bool change_descriptor(long number, const long a[static ARGUMENTS], long 
 	switch (number) {
 	case SYS_epoll_ctl:
 		*result = airlock_epoll_ctl(FD(0), INT(1), FD(2), POINTER(3));
+		return true;
+#ifdef SYS_open // newer architectures have openat alone
+	case SYS_open:
+		*result = airlock_open(POINTER(0), INT(1), (mode_t)a[2]);
+		return true;
+#endif
+	case SYS_openat:
+		*result = airlock_openat(FD(0), POINTER(1), INT(2), (mode_t)a[3]);
 		return true;
 	case SYS_dup:
 		*result = airlock_dup(FD(0));

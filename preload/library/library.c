@@ -16,6 +16,7 @@
 
 #include "preload/library/fork_guard.h"
 #include "preload/library/log.h"
+#include "preload/library/nsm_device.h"
 #include "preload/library/real.h"
 #include "preload/shared/name_pool.h"
 
@@ -82,6 +83,7 @@ static void initialise(void)
 	load_settings();
 	remember_state_path();
 	atomic_store_explicit(&library.stage, LIBRARY_READY, memory_order_release);
+	nsm_device_initialise();
 	errno = saved_errno;
 }
 

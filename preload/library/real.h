@@ -38,6 +38,8 @@
 	X(int, getsockname, (int, struct sockaddr *, socklen_t *))                                 \
 	X(int, getsockopt, (int, int, int, void *, socklen_t *))                                   \
 	X(int, setsockopt, (int, int, int, const void *, socklen_t))                               \
+	X(int, open, (const char *, int, ...))                                                     \
+	X(int, openat, (int, const char *, int, ...))                                              \
 	X(int, ioctl, (int, unsigned long, ...))                                                   \
 	X(int, shutdown, (int, int))                                                               \
 	X(int, epoll_ctl, (int, int, int, struct epoll_event *))                                   \
@@ -49,6 +51,8 @@
 
 // The second group is looked up at its first use.
 #define REAL_OTHER_FUNCTIONS(X)                                                                    \
+	X(int, __open_2, (const char *, int))                                                      \
+	X(int, __openat_2, (int, const char *, int))                                               \
 	X(ssize_t, __read_chk, (int, void *, size_t, size_t))                                      \
 	X(ssize_t, __recv_chk, (int, void *, size_t, size_t, int))                                 \
 	X(ssize_t, __recvfrom_chk,                                                                 \
@@ -118,6 +122,8 @@ static inline void *real_pointer(enum real_index index)
 #define real_getsockname       REAL(getsockname)
 #define real_getsockopt        REAL(getsockopt)
 #define real_setsockopt        REAL(setsockopt)
+#define real_open              REAL(open)
+#define real_openat            REAL(openat)
 #define real_ioctl             REAL(ioctl)
 #define real_shutdown          REAL(shutdown)
 #define real_epoll_ctl         REAL(epoll_ctl)
@@ -126,6 +132,8 @@ static inline void *real_pointer(enum real_index index)
 #define real_dup3              REAL(dup3)
 #define real_fcntl             REAL(fcntl)
 #define real_syscall           REAL(syscall)
+#define real___open_2          REAL(__open_2)
+#define real___openat_2        REAL(__openat_2)
 #define real___read_chk        REAL(__read_chk)
 #define real___recv_chk        REAL(__recv_chk)
 #define real___recvfrom_chk    REAL(__recvfrom_chk)

@@ -84,6 +84,7 @@ REAL_NAME(int, getnameinfo,
 #define getnameinfo libc_getnameinfo
 
 // These take a varying number of arguments.
+#define open(...)    real_open(__VA_ARGS__)
 #define fcntl(...)   real_fcntl(__VA_ARGS__)
 #define ioctl(...)   real_ioctl(__VA_ARGS__)
 #define syscall(...) real_syscall(__VA_ARGS__)

@@ -10,10 +10,12 @@
 
 #include "preload/library/adopt.h"
 #include "preload/library/fds.h"
+#include "preload/library/nsm_device.h"
 #include "preload/library/real.h"
 #include "preload/library/result.h"
 #include "preload/library/settle.h"
 #include "preload/library/user_memory.h"
+#include "wire/nsm_socket.h"
 #include "wire/stream.h"
 
 #define PEEK_SIZE   4096
@@ -181,6 +183,9 @@ int airlock_ioctl(int fd, unsigned long request, void *argument)
 	struct socket_entry *entry;
 	int saved_errno = errno;
 
+	// 32 bits are what the kernel looks at (SYSCALL_DEFINE3(ioctl) in fs/ioctl.c).
+	if ((unsigned)request == NSM_IOCTL)
+		return nsm_device_ioctl(fd, argument);
 	if (request != FIONREAD && request != SIOCOUTQ && request != SIOCOUTQNSD &&
 		request != SIOCATMARK)
 		return real_ioctl(fd, request, argument);
