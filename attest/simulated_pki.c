@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: MIT
 // Theory of operation: a table says what each level of the genuine chain looks like; issuing a
 // level makes a fresh key and a certificate signed by the level above. Before each use, the first
-// level that has used up all but a sixth of its lifetime is issued again, and so is all below it. A
-// sixth of any lifetime is more than the whole of the next one down, so no certificate outlives its
-// issuer.
+// level that has no more time left than one of the next level lasts is issued again, and so is all
+// below it: no certificate outlives its issuer.
 #include "attest/simulated_pki.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 
 #include "attest/files.h"
+#include "attest/simulated_root.h"
 
 #define HOUR               3600
 #define DAY                (24 * HOUR)
+#define LEAF_MARGIN        (HOUR / 2) // what a document's readers have at least
 #define SERIAL_SIZE        16
 #define LEAF               (SIMULATED_PKI_LEVELS - 1)
-#define ROOT_FILE_MAX      16384
 #define KEY_IDENTIFIER_MAX 64
 
 struct level {
@@ -201,120 +197,23 @@ static bool issue(struct simulated_pki *pki, size_t at, time_t now, struct attes
 	return result < 0 ? fail_gnutls(error, "simulated PKI", result) : true;
 }
 
-// --- the kept root
-
-// "DIRECTORY/FILE", the caller's to free; NULL when out of memory.
-static char *path_in(const char *directory, const char *file)
-{
-	char *path;
-
-	return asprintf(&path, "%s/%s", directory, file) < 0 ? NULL : path;
-}
-
-static void free_text(char **text)
-{
-	free(*text);
-}
-
-#define SCOPED_TEXT __attribute__((cleanup(free_text))) char *
-
-static int import_root(struct issued *root, gnutls_datum_t certificate, gnutls_datum_t key)
-{
-	int result = gnutls_x509_privkey_init(&root->key);
-
-	result = THEN(
-		result, gnutls_x509_privkey_import2(root->key, &key, GNUTLS_X509_FMT_PEM, NULL, 0));
-	result = THEN(result, gnutls_x509_crt_init(&root->certificate));
-	result = THEN(result,
-		gnutls_x509_crt_import(root->certificate, &certificate, GNUTLS_X509_FMT_PEM));
-	result = THEN(result,
-		gnutls_x509_crt_export2(root->certificate, GNUTLS_X509_FMT_DER, &root->der));
-	if (result >= 0)
-		root->expires = gnutls_x509_crt_get_expiration_time(root->certificate);
-	return result;
-}
-
-// GnuTLS signs with any key: a certificate of another one would make documents that nobody
-// accepts.
-static bool belongs_together(const struct issued *root)
-{
-	uint8_t of_key[KEY_IDENTIFIER_MAX], of_certificate[KEY_IDENTIFIER_MAX];
-	size_t key_size = sizeof(of_key), certificate_size = sizeof(of_certificate);
-
-	return gnutls_x509_privkey_get_key_id(root->key, 0, of_key, &key_size) >= 0 &&
-	       gnutls_x509_crt_get_key_id(
-		       root->certificate, 0, of_certificate, &certificate_size) >= 0 &&
-	       key_size == certificate_size && memcmp(of_key, of_certificate, key_size) == 0;
-}
-
-static bool read_root(struct issued *root, const char *certificate_path, const char *key_path,
-	struct attest_error *error)
-{
-	gnutls_datum_t certificate, key;
-	size_t certificate_length, key_length;
-	int result;
-
-	if (!file_read(
-		    certificate_path, ROOT_FILE_MAX, &certificate.data, &certificate_length, error))
-		return false;
-	if (!file_read(key_path, ROOT_FILE_MAX, &key.data, &key_length, error)) {
-		free(certificate.data);
-		return false;
-	}
-	certificate.size = (unsigned)certificate_length;
-	key.size = (unsigned)key_length;
-	result = import_root(root, certificate, key);
-	explicit_bzero(key.data, key.size);
-	free(key.data);
-	free(certificate.data);
-	if (result < 0)
-		return attest_fail(error, ATTEST_FAULT_USAGE, certificate_path, ATTEST_NO_OFFSET,
-			"with its key: %s", gnutls_strerror(result));
-	if (!belongs_together(root))
-		return attest_fail(error, ATTEST_FAULT_USAGE, certificate_path, ATTEST_NO_OFFSET,
-			"%s is not its key", key_path);
-	return true;
-}
-
-static bool write_root(const struct issued *root, const char *certificate_path,
-	const char *key_path, struct attest_error *error)
-{
-	gnutls_datum_t certificate = {0}, key = {0};
-	int result = gnutls_x509_privkey_export2(root->key, GNUTLS_X509_FMT_PEM, &key);
-	bool is_good;
-
-	result = THEN(result,
-		gnutls_x509_crt_export2(root->certificate, GNUTLS_X509_FMT_PEM, &certificate));
-	is_good = result < 0 ? fail_gnutls(error, "simulated PKI", result)
-			     : file_write(key_path, key.data, key.size, 0600, error) &&
-				       file_write(certificate_path, certificate.data,
-					       certificate.size, 0600, error);
-	if (key.data)
-		explicit_bzero(key.data, key.size);
-	gnutls_free(key.data);
-	gnutls_free(certificate.data);
-	return is_good;
-}
+// --- the whole
 
 static bool keep_root(struct simulated_pki *pki, const char *directory, struct attest_error *error)
 {
-	SCOPED_TEXT certificate_path = path_in(directory, "root.pem");
-	SCOPED_TEXT key_path = path_in(directory, "root.key");
+	struct issued *root = &pki->levels[0];
+	bool is_there;
+	int result;
 
-	if (!certificate_path || !key_path)
-		return attest_fail(
-			error, ATTEST_FAULT_DEVICE, NULL, ATTEST_NO_OFFSET, "out of memory");
-	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-		return attest_fail(error, ATTEST_FAULT_DEVICE, directory, ATTEST_NO_OFFSET, "%s",
-			strerror(errno));
-	// The certificate is written last: where it is, both are.
-	if (access(certificate_path, F_OK) == 0)
-		return read_root(&pki->levels[0], certificate_path, key_path, error);
-	return issue(pki, 0, time(NULL), error) &&
-	       write_root(&pki->levels[0], certificate_path, key_path, error);
+	if (!simulated_root_read(directory, &root->key, &root->certificate, &is_there, error))
+		return false;
+	if (!is_there)
+		return issue(pki, 0, time(NULL), error) &&
+		       simulated_root_write(directory, root->key, root->certificate, error);
+	root->expires = gnutls_x509_crt_get_expiration_time(root->certificate);
+	result = gnutls_x509_crt_export2(root->certificate, GNUTLS_X509_FMT_DER, &root->der);
+	return result < 0 ? fail_gnutls(error, "simulated PKI", result) : true;
 }
-
-// --- the whole
 
 // Of the genuine form: "i-" and 17 digits for the instance, "-enc" and 16 more for the enclave.
 static int make_identifiers(struct simulated_pki *pki)
@@ -356,11 +255,16 @@ const char *simulated_pki_module_id(const struct simulated_pki *pki)
 	return pki->levels[LEAF].identifier;
 }
 
+static long margin(size_t level)
+{
+	return level < LEAF ? levels[level + 1].lifetime : LEAF_MARGIN;
+}
+
 bool simulated_pki_renew(struct simulated_pki *pki, time_t now, struct attest_error *error)
 {
 	size_t at = 1;
 
-	while (at < SIMULATED_PKI_LEVELS && pki->levels[at].expires - now > levels[at].lifetime / 6)
+	while (at < SIMULATED_PKI_LEVELS && pki->levels[at].expires - now > margin(at))
 		at++;
 	for (; at < SIMULATED_PKI_LEVELS; at++) {
 		if (!issue(pki, at, now, error))
