@@ -4,12 +4,13 @@
 # make bench  ratios against peers (tests/bench/bench*.py); BENCH=--short shows that it runs
 # make test   everything: unit, behaviour, system
 # A new file in either folder is picked up as it is: every test binary may use wire/, preload/shared/,
-# preload/launcher/, hostd/ and attest/. They stand in an archive, so that a test links only what it calls.
+# preload/launcher/, hostd/, attest/ and tests/support/. They stand in an archive, so that a test links only what it calls.
 
 comma := ,
 test_choice = $(if $(3),$(addprefix $(1)_,$(subst $(comma), ,$(3))),$(2))
 
-TESTED := $(filter-out %/main.c,$(WIRE) $(SHARED) $(LAUNCHER) $(HOSTD) $(TLS) $(ATTEST))
+TESTED := $(filter-out %/main.c,$(WIRE) $(SHARED) $(LAUNCHER) $(HOSTD) $(TLS) $(ATTEST)) \
+	$(wildcard tests/support/*.c)
 TEST_LIBS = -lcares -pthread $(HOSTD_LIBS) $(TLS_LIBS) $(ATTEST_LIBS)
 
 # --- unit tests (Criterion)
