@@ -130,9 +130,10 @@ static bool read_lines(
 			return false;
 		text = stop + 1;
 	}
-	if (command->argument_count == 0)
-		return conf_fail(error, &line.place, NULL, "no arg: there is nothing to run");
-	return true;
+	if (command->argument_count > 0)
+		return true;
+	line.place.number += line.place.number == 0; // of an empty file
+	return conf_fail(error, &line.place, NULL, "no arg: there is nothing to run");
 }
 
 // Room for as many as there are lines, and a NULL.

@@ -248,7 +248,7 @@ static uint64_t window_of(const struct conversation *talk, enum endpoint_transpo
 	socklen_t size = sizeof(window);
 
 	if (transport == ENDPOINT_UNIX)
-		return (uint64_t)talk->send_buffer;
+		return 2 * (uint64_t)talk->send_buffer; // as the kernel reports it (wire/stream.c)
 	if (getsockopt(talk->fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &window, &size) < 0)
 		return 0;
 	return window;

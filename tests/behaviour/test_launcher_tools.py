@@ -2,13 +2,16 @@
 """airlock check, explain and doctor: what they print and how they end."""
 import pathlib
 import re
+import socket
 import subprocess
 
 import pytest
 
-from support import peer, world
+from support import peer, process, world
 from support.airlock import airlock_program
+from support.hostd import build_directory
 
+EPOCH = "#include <time.h>\ntime_t time(time_t *out) { return out ? (*out = 0) : 0; }\n"
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "man/examples/enclave.conf"
 
 
@@ -130,6 +133,12 @@ def findings(result):
 	return {topic: (finding, text) for finding, topic, text in lines}
 
 
+def send_buffer():
+	"""In bytes, of a new unix socket."""
+	with socket.socket(socket.AF_UNIX) as stream:
+		return stream.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
 def test_doctor_finds_nothing_wrong_where_nothing_is(airlock, dns):
 	dns.add("spelt-out.test", world.PUBLIC)
 	airlock.configure(routes="route spelt-out.test direct\nroute * direct")
@@ -138,6 +147,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(airlock, dns):
 	assert result.status == 0, result
 	assert "round trip" in found["hostd"][1] and found["hostd"][0] == "ok"
 	assert found["gate"] == ("ok", "withholds writability for the 50 ms asked for")
+	assert found["window"] == ("ok", f"the stand-in's send buffer is {send_buffer() // 1024} KiB")
 	assert found["names"] == ("ok", "spelt-out.test has 1 addresses")
 	assert found["pool"] == ("ok", "room for 65536 names")
 	assert found["clock"][0] == found["library"][0] == found["kernel"][0] == "ok"
@@ -149,7 +159,7 @@ def test_doctor_without_hostd_is_a_transport_failure(airlock, away):
 	found = findings(result)
 	assert result.status == 3
 	assert found["hostd"] == ("fail", "unix:/nonexistent/hostd.sock: nobody listens there")
-	assert found["gate"][0] == "warn" and "command" not in found
+	assert found["gate"][0] == found["window"][0] == "warn" and "command" not in found
 
 
 def test_doctor_says_no_to_a_command_that_is_not_there(airlock):
@@ -176,8 +186,42 @@ def test_doctor_sees_a_loopback_that_is_down(airlock):
 def test_doctor_sees_a_clock_from_before_the_build(airlock, away, directory):
 	library = directory / "epoch.so"
 	subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], check=True, text=True,
-		input="#include <time.h>\ntime_t time(time_t *out) { return out ? (*out = 0) : 0; }\n")
+		input=EPOCH)
 	result = airlock.native([airlock_program(), "doctor", "-c", away], env={"LD_PRELOAD": str(library),
 		"ASAN_OPTIONS": "verify_asan_link_order=0"})  # for a sanitized launcher
 	finding, text = findings(result)["clock"]
 	assert finding == "fail" and text.startswith("1970-01-01 00:00:00Z is before"), text
+
+
+def test_doctor_asks_the_nsm_who_it_is(airlock, background, directory):
+	path = directory / "nsm.sock"
+	config = airlock.write(nsm=f"unix:{path}")
+	attest = str(build_directory() / "bin/airlock-attest")
+	absent = findings(airlock.tool("doctor", config=config))["nsm"]
+	assert absent == ("warn", f"unix:{path}: No such file or directory (outside a Nitro enclave there is none)")
+	background(process.Daemon([attest, "simulate", "--listen", f"unix:{path}"])).wait_line("listening")
+	described = process.run([attest, "describe", "--nsm", f"unix:{path}"]).stdout
+	module = re.search(r"^module-id (\S+)$", described, re.MULTILINE)[1]
+	result = airlock.tool("doctor", config=config)
+	assert findings(result)["nsm"] == ("ok", f"unix:{path} answers: module {module}"), result
+	assert (result.status, result.stderr) == (0, "")
+
+
+def test_doctor_fails_an_nsm_that_answers_nothing(airlock, directory):
+	path = directory / "nsm.sock"
+	with socket.socket(socket.AF_UNIX) as listener:  # not of the kind that a simulated NSM is
+		listener.bind(str(path))
+		listener.listen()
+		result = airlock.tool("doctor", config=airlock.write(nsm=f"unix:{path}"))
+	finding, text = findings(result)["nsm"]
+	assert (finding, result.status) == ("fail", 1) and text.startswith(f"unix:{path}: "), result
+
+
+def test_run_says_that_the_clock_is_wrong(airlock, away, directory):
+	library = directory / "epoch.so"
+	subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], check=True, text=True,
+		input=EPOCH)
+	result = airlock.native([airlock_program(), "run", "-c", away, "--", "echo", "ran"],
+		env={"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"})
+	assert (result.status, result.stdout) == (0, "ran\n")
+	assert "airlock: the clock says 1970-01-01 00:00:00Z, which is before this program was built" in result.stderr

@@ -77,7 +77,8 @@ static const char every_form[] =
 	"route [2001:db8::1]:443 direct\n"
 	"route * direct\n"
 	"names resolve\npool 10.64.0.0/10 fd00::/64\ngate off\nhairpin on\n"
-	"tls-listen unix:/tmp/t.sock\nca /etc/roots.pem\nnsm unix:/tmp/nsm.sock\nlog debug\n";
+	"tls-listen unix:/tmp/t.sock\nca /etc/roots.pem\nnsm unix:/tmp/nsm.sock\n"
+	"report vsock:parent:9000\nlog debug\n";
 
 Test(settings, every_form_is_read)
 {
@@ -110,6 +111,9 @@ Test(settings, every_form_is_read)
 	cr_assert_str_eq(settings.ca, "/etc/roots.pem");
 	cr_assert_eq(settings.nsm.transport, ENDPOINT_UNIX);
 	cr_assert_str_eq(settings.nsm.path, "/tmp/nsm.sock");
+	cr_assert_eq(settings.report.transport, ENDPOINT_VSOCK);
+	cr_assert_eq(settings.report.cid, 3);
+	cr_assert_eq(settings.report.port_first, 9000);
 	cr_assert_eq(settings.log_level, SETTINGS_LOG_DEBUG);
 	settings_clear(&settings);
 	cr_assert_null(settings.routes);
@@ -160,6 +164,11 @@ static const struct refusal refusals[] = {
 	{"hostd vsock:any:9000", 1, 13, "vsock:any:9000"},
 	{"hostd tcp:1.2.3.4:5", 1, 7, "tcp:1.2.3.4:5"},
 	{"tls-listen vsock:3:9000", 1, 12, "vsock:3:9000"},
+	{"report", 1, 1, "report"},
+	{"report 9000", 1, 8, "9000"},
+	{"report vsock:any:9000", 1, 14, "vsock:any:9000"},
+	{"report vsock:parent:9000-9001", 1, 8, "vsock:parent:9000-9001"},
+	{"report unix:/a\nreport unix:/a", 2, 1, "report"},
 	{"nsm", 1, 1, "nsm"},
 	{"nsm /dev/other", 1, 5, "/dev/other"},
 	{"nsm vsock:3:9000", 1, 5, "vsock:3:9000"},
