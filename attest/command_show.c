@@ -4,6 +4,7 @@
 // each line says that it is unverified, and all text in it is escaped to printable ASCII.
 #include "attest/commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,8 @@ static void print_bytes(FILE *out, struct bytes bytes)
 	char text[2 * HEX_SHOWN + 1];
 	uint8_t hash[HASH_SIZE];
 
-	fprintf(out, "%zu bytes %s", bytes.length, hex_encode(bytes.data, shown, text));
+	fprintf(out, "%zu bytes%s%s", bytes.length, shown ? " " : "",
+		hex_encode(bytes.data, shown, text));
 	if (shown == bytes.length)
 		return;
 	fputs("...", out);
@@ -265,13 +267,18 @@ int command_show(int argc, char **argv)
 {
 	__attribute__((cleanup(free_bytes))) uint8_t *data = NULL;
 	struct attest_error error;
+	bool is_well_formed;
 	size_t length;
 
 	if (argc != 2)
 		return command_usage("show");
 	if (!file_read(argv[1], DOCUMENT_MAX, &data, &length, &error))
 		return command_fail("show", &error);
-	if (!show_document(data, length, stdout, &error))
-		return command_fail(argv[1], &error);
-	return EXIT_OK;
+	is_well_formed = show_document(data, length, stdout, &error);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		attest_fail(
+			&error, ATTEST_FAULT_DEVICE, NULL, ATTEST_NO_OFFSET, "%s", strerror(errno));
+		return command_fail("standard output", &error);
+	}
+	return is_well_formed ? EXIT_OK : command_fail(argv[1], &error);
 }

@@ -159,6 +159,31 @@ Test(document, every_hostile_document_is_malformed_by_its_check_in_its_place)
 	cr_assert_geq(ARRAY_SIZE(hostile), 60);
 }
 
+Test(document, a_payload_is_a_byte_string_that_is_not_empty)
+{
+	static const struct {
+		struct bytes payload;
+		const char *message;
+	} rows[] = {{BYTES("\x40"), "not 1 to 16384 bytes"},
+		{BYTES("\x61z"), "a text where a byte string should be"},
+		{BYTES("\xA0"), "a map where a byte string should be"},
+		{BYTES("\xF6"), "null where a byte string should be"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct pieces pieces = good_pieces;
+		struct document document;
+		struct attest_error error;
+
+		for (enum piece piece = MAP; piece < SIGNATURE; piece++)
+			pieces.piece[piece].length = 0;
+		pieces.piece[PAYLOAD_HEAD] = rows[i].payload;
+		cr_assert_not(parse(&pieces, &document, &error));
+		cr_assert_eq(error.check, 3);
+		cr_assert_str_eq(error.field, "payload");
+		cr_assert_str_eq(error.message, rows[i].message);
+	}
+}
+
 Test(document, each_missing_mandatory_field_is_named)
 {
 	static const char *const names[] = {
