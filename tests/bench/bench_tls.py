@@ -4,8 +4,10 @@
 airlock-tls against stunnel and HAProxy, as ratios of one run (see bench.py for the form). All verify the
 certificate of the same nginx, which allows one cipher suite, so that all do the same work; all take plaintext
 on a unix socket. The paths are not of one length: airlock-tls reaches nginx through airlock-hostd, as it always
-does, one relay more than the others, which dial it themselves. airlock-tls asks by address and verifies the
-address in the certificate, so that no DNS server is measured; the others verify the name.
+does, one relay more than the others, which dial it themselves; "haproxy, relayed" is HAProxy with a second
+HAProxy process in hostd's place. "no originator" is OpenSSL's own client (openssl s_time), straight at nginx: what
+an originator and a program that cost nothing would leave. airlock-tls asks by address and verifies the address in
+the certificate, so that no DNS server is measured; the others verify the name.
 """
 import argparse
 import json
@@ -14,6 +16,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 
 from bench import TOOLS, Report, interleaved, run
 
@@ -55,32 +58,47 @@ defaults
 HAPROXY_SERVICE = """
 listen to{port}
     bind unix@{path} backlog 4096
-    server origin {address}:{port} ssl verify required ca-file {ca} sni str({name}) verifyhost {name} ssl-min-ver TLSv1.3
+    server origin {to} ssl verify required ca-file {ca} sni str({name}) verifyhost {name} ssl-min-ver TLSv1.3
+"""
+RELAY_SERVICE = """
+listen to{port}
+    bind unix@{path} backlog 4096
+    server origin {to}
 """
 
 
 class Originator:
 	"""One contestant: .via(port) for pump, .pid."""
 
-	def __init__(self, name, directory, head, service, command, ca):
-		self.directory, self.name = directory, name
-		config = directory / f"{name}.conf"
+	def __init__(self, name, directory, head, service, command, ca, through=None):
+		"""through: another one, between this one and nginx."""
+		self.name, self._base, self._through = name, f"{directory}/{name.replace(', ', '-')}", through
+		config = pathlib.Path(f"{self._base}.conf")
 		text = head.format(threads=os.cpu_count())
 		for port in (WITH_TICKETS, WITHOUT_TICKETS):
-			text += service.format(port=port, path=self._path(port), address=ADDRESS, name=NAME, ca=ca)
+			to = f"unix@{through._path(port)}" if through else f"{ADDRESS}:{port}"
+			text += service.format(port=port, path=self._path(port), to=to, address=ADDRESS, name=NAME, ca=ca)
 		config.write_text(text)
 		self.daemon = process.Daemon([*command, str(config)], name=name)
 		for port in (WITH_TICKETS, WITHOUT_TICKETS):
 			process.wait_listening(self.daemon, self._path(port))
 
 	def _path(self, port):
-		return f"{self.directory}/{self.name}-{port}.sock"
+		return f"{self._base}-{port}.sock"
 
 	def via(self, port):
 		return f"unix:{self._path(port)}"
 
 	def stop(self):
 		self.daemon.stop()
+		if self._through:
+			self._through.stop()
+
+
+def relayed_haproxy(directory, ca):
+	command = [process.which("haproxy"), "-db", "-f"]
+	relay = Originator("relay", directory, HAPROXY, RELAY_SERVICE, command, ca)
+	return Originator("haproxy, relayed", directory, HAPROXY, HAPROXY_SERVICE, command, ca, through=relay)
 
 
 class AirlockTls:
@@ -121,20 +139,39 @@ def bench_download(report, contestants, scale):
 	report.table(f"Download of {amount >> 20} MiB", "GB/s", inverted(results, amount / 1e9), "haproxy", "more")
 
 
-def bench_connections(report, contestants, web, scale):
-	count = int(1000 * scale) + 100
-	for port, what in ((WITH_TICKETS, "with tickets"), (WITHOUT_TICKETS, "without")):
-		results = interleaved(measure(contestants, "gets", port, count), 5)
-		report.table(f"New connections in turn, one small page each, {what}", "per second",
-			inverted(results, count), "haproxy", "more")
-		for name, again in measure(contestants, "gets", port, count).items():
-			before = len(web.log())
-			again()
-			lines = [line.split() for line in web.log()[before:]]
-			resumed = sum(line[3] == "r" for line in lines) / len(lines)
-			ciphers = ", ".join(sorted({f"{line[1]} {line[2]}" for line in lines}))
-			report.say(f"  {name:24} {resumed:6.1%} resumed, {ciphers}")
-			report.values[f"resumed {what} {name}"] = resumed
+def connect_directly(web, ca, port, at_once):
+	"""Connections a second without an originator, by as many clients."""
+	command = ["openssl", "s_time", "-connect", f"{ADDRESS}:{port}", "-www", "/page", "-tls1_3", "-CAfile", ca,
+		"-verify", "2", "-reuse" if port == WITH_TICKETS else "-new", "-time", "2"]
+	before, begun = len(web.log()), time.monotonic()
+	clients = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+		for _ in range(at_once)]
+	if any([client.wait() for client in clients]):
+		raise SystemExit("openssl s_time failed")
+	return (len(web.log()) - before) / (time.monotonic() - begun)
+
+
+def say_what_was_resumed(report, contestants, web, verb, port, what, count):
+	for name, again in measure(contestants, verb, port, count).items():
+		before = len(web.log())
+		again()
+		lines = [line.split() for line in web.log()[before:]]
+		resumed = sum(line[3] == "r" for line in lines) / len(lines)
+		ciphers = ", ".join(sorted({f"{line[1]} {line[2]}" for line in lines}))
+		report.say(f"  {name:24} {resumed:6.1%} resumed, {ciphers}")
+		report.values[f"resumed {what} {name}"] = resumed
+
+
+def bench_connections(report, contestants, web, ca, scale):
+	count = int(1600 * scale) + 160
+	for verb, at_once, how in (("gets", 1, "in turn"), ("crowd", 16, "16 at a time")):
+		for port, tickets in ((WITH_TICKETS, "with tickets"), (WITHOUT_TICKETS, "without")):
+			what = f"{how}, one small page each, {tickets}"
+			ways = {name: (lambda take=take: count / take())
+				for name, take in measure(contestants, verb, port, count).items()}
+			ways["no originator"] = lambda port=port, at_once=at_once: connect_directly(web, ca, port, at_once)
+			report.table(f"New connections {what}", "per second", interleaved(ways, 5), "haproxy", "more")
+			say_what_was_resumed(report, contestants, web, verb, port, what, count)
 
 
 def bench_requests(report, contestants, scale):
@@ -181,8 +218,9 @@ def main():
 		for line in versions():
 			report.say(f"  {line}")
 		bench_download(report, contestants, scale)
-		bench_connections(report, contestants, web, scale)
-		bench_requests(report, contestants, scale)
+		bench_connections(report, contestants, web, authority.ca, scale)
+		running.append(relayed_haproxy(directory, authority.ca))
+		bench_requests(report, contestants + running[-1:], scale)
 		(TOOLS / "tls.txt").write_text("\n".join(report.lines) + "\n")
 		(TOOLS / "tls.json").write_text(json.dumps(report.values, indent=1) + "\n")
 	finally:

@@ -12,6 +12,7 @@
 //                                                   input
 //   pump get VIA HOST PORT BYTES                    GET /large, which has so many bytes
 //   pump gets VIA HOST PORT COUNT                   COUNT connections in turn, GET /page on each
+//   pump crowd VIA HOST PORT COUNT                  the same by 16 threads, each in turn
 //   pump ask VIA HOST PORT COUNT                    GET /page on one connection, COUNT times in
 //                                                   turn: the median, in microseconds
 //   VIA: tcp, unix:PATH (another relay's), airlock:PATH (hostd's)
@@ -34,6 +35,7 @@
 #include <unistd.h>
 
 #define CHUNK (256 * 1024)
+#define CROWD 16
 
 __attribute__((noreturn)) static void fail(const char *what)
 {
@@ -256,7 +258,7 @@ static void send_text(int fd, const char *text)
 // Returns how many bytes came before the end.
 static unsigned long long read_to_end(int fd)
 {
-	static char bytes[CHUNK];
+	static __thread char bytes[CHUNK];
 	unsigned long long total = 0;
 	ssize_t got;
 
@@ -293,6 +295,35 @@ static double get_in_turn(
 			fail("an empty answer");
 		close(fd);
 	}
+	return seconds_now() - began;
+}
+
+struct crowd {
+	const char *via;
+	const struct sockaddr_in *address;
+	unsigned long long share;
+};
+
+static void *get_share(void *context)
+{
+	const struct crowd *crowd = context;
+
+	get_in_turn(crowd->via, crowd->address, crowd->share);
+	return NULL;
+}
+
+static double get_in_crowd(
+	const char *via, const struct sockaddr_in *address, unsigned long long count)
+{
+	struct crowd crowd = {via, address, count / CROWD};
+	double began = seconds_now();
+	pthread_t threads[CROWD];
+
+	for (unsigned i = 0; i < CROWD; i++)
+		if (pthread_create(&threads[i], NULL, get_share, &crowd) != 0)
+			fail("thread");
+	for (unsigned i = 0; i < CROWD; i++)
+		pthread_join(threads[i], NULL);
 	return seconds_now() - began;
 }
 
@@ -351,6 +382,7 @@ static const struct {
 	{"idle", keep_idle},
 	{"get", get_large},
 	{"gets", get_in_turn},
+	{"crowd", get_in_crowd},
 	{"ask", ask_in_turn},
 };
 

@@ -39,6 +39,7 @@ http {{
 	server {{
 		listen {address}:443 ssl;
 		ssl_session_tickets on;
+		location = /page {{ return 200 "a small page\n"; }}
 		location = /who {{ return 200 "$ssl_protocol $scheme $host\\n"; }}
 		location = /session {{ return 200 "$ssl_session_reused\\n"; }}
 		location = /name {{ return 200 "$ssl_server_name\\n"; }}
