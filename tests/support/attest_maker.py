@@ -269,7 +269,7 @@ def make(*, now=None, bundle=None, document_key=None, payload=None, drop=(), ind
 		certificates[level] = certificate(level, now, **change)
 	registers = default_pcrs() | (pcrs or {})
 	fields = {
-		"module_id": MODULE_ID, "digest": "SHA384", "timestamp": now * 1000 + 123,
+		"module_id": MODULE_ID, "digest": "SHA384", "timestamp": now * 1000,
 		"pcrs": {index: value for index, value in registers.items() if value is not None},
 		"certificate": certificates["leaf"],
 		"cabundle": bundle(certificates) if bundle else [certificates[level] for level in LEVELS[:-1]],
