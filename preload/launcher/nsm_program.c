@@ -19,19 +19,27 @@ bool nsm_is_there(const char *nsm)
 	return path[0] == '@' || access(path, F_OK) == 0;
 }
 
-// What it said before it failed: the first line, without its own name.
-static void describe_failure(
-	const char *output, size_t length, int code, char problem[static NSM_PROBLEM_SIZE])
+static void skip(const char **text, size_t *length, const char *prefix)
 {
-	static const char prefix[] = PROGRAM ": ";
+	size_t size = strlen(prefix);
+
+	if (*length >= size + 2 && memcmp(*text, prefix, size) == 0 &&
+		memcmp(*text + size, ": ", 2) == 0) {
+		*text += size + 2;
+		*length -= size + 2;
+	}
+}
+
+// What it said before it failed: the first line, without its own name and the device's.
+static void describe_failure(const char *nsm, const char *output, size_t length, int code,
+	char problem[static NSM_PROBLEM_SIZE])
+{
 	const char *newline = memchr(output, '\n', length);
 
 	if (newline)
 		length = (size_t)(newline - output);
-	if (length >= sizeof(prefix) && memcmp(output, prefix, sizeof(prefix) - 1) == 0) {
-		output += sizeof(prefix) - 1;
-		length -= sizeof(prefix) - 1;
-	}
+	skip(&output, &length, PROGRAM);
+	skip(&output, &length, nsm);
 	if (length > 0)
 		snprintf(problem, NSM_PROBLEM_SIZE, "%.*s", (int)length, output);
 	else
@@ -50,6 +58,6 @@ ssize_t nsm_ask(const char *nsm, const char *verb, const char *word, char *outpu
 	if (length < 0)
 		snprintf(problem, NSM_PROBLEM_SIZE, PROGRAM ": %s", strerror((int)-length));
 	else
-		describe_failure(output, (size_t)length, code, problem);
+		describe_failure(nsm, output, (size_t)length, code, problem);
 	return -1;
 }

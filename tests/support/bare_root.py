@@ -16,7 +16,8 @@ from support.hostd import build_directory
 
 PROGRAM = "/usr/local/bin/airlock"
 # The directory becomes a mount of its own, so that it can be made read-only.
-ENTER = 'mount --bind "$0" "$0" && mount -o "remount,bind,$1" "$0" && cd "$0" && shift && exec chroot . "$@"'
+ENTER = ('mount --bind "$0" "$0" && mount -o "remount,bind,$1" "$0" && cd "$0" && eval "$2" && shift 2 && '
+	'exec chroot . "$@"')
 NAMESPACES = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--net", "--"]
 
 
@@ -63,12 +64,13 @@ class BareRoot:
 		(self.path / "script").write_text(text)
 		self.write_command(*lines, "arg /bin/sh", "arg /script")
 
-	def command(self, *words, mode="rw"):
-		return [*NAMESPACES, "sh", "-c", ENTER, str(self.path), mode, *words]
+	def command(self, *words, mode="rw", before=":"):
+		return [*NAMESPACES, "sh", "-c", ENTER, str(self.path), mode, before, *words]
 
-	def boot(self, *, prefix=(), env=None, mode="rw", **options):
+	def boot(self, *, prefix=(), env=None, mode="rw", before=":", **options):
+		"""`before` is a shell's, in the root directory and the namespaces."""
 		# As a kernel would start it, whose command line becomes arguments and variables.
-		return process.run([*prefix, *self.command("/init", "quiet", mode=mode)],
+		return process.run([*prefix, *self.command("/init", "quiet", mode=mode, before=before)],
 			env={"PATH": os.environ["PATH"], "TERM": "linux", **(env or {})}, **options)
 
 	def boot_in_background(self):
