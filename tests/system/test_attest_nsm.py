@@ -156,6 +156,12 @@ def test_killed_clients_leave_nothing_behind(nsm):
 	assert descriptors() == before
 
 
+def processor_seconds(pid):
+	with open(f"/proc/{pid}/stat") as file:
+		user, system = file.read().rsplit(")", 1)[1].split()[11:13]
+	return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def test_when_descriptors_run_out_newcomers_wait_for_one(simulate, directory):
 	soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 	nsm = simulate()
@@ -163,9 +169,11 @@ def test_when_descriptors_run_out_newcomers_wait_for_one(simulate, directory):
 	held = [nsm.connect() for _ in range(40)]
 	held[0].settimeout(10)
 	assert "GetRandom" in exchange(held[0], "GetRandom")
-	held[39].settimeout(0.2)
+	held[39].settimeout(0.5)
+	before = processor_seconds(nsm.pid)
 	with pytest.raises(TimeoutError):
 		exchange(held[39], "GetRandom")
+	assert processor_seconds(nsm.pid) - before < 0.1  # it waits, too
 	for connection in held[:39]:
 		connection.close()
 	held[39].settimeout(10)
