@@ -26,9 +26,9 @@
 #include "preload/tls/tls_stream.h"
 #include "wire/stream.h"
 
-#define TURNS          8    // of one direction in a run
-#define LAST_WORDS     2000 // ms for delivering what came before a failure
-#define TLS_FIRST_BYTE 0x16 // a handshake record's (RFC 8446, 5.1)
+#define TURNS        8    // of one direction in a run
+#define LAST_WORDS   2000 // ms for delivering what came before a failure
+#define MAX_DECLINED 2    // requests for encryption: by GSSAPI, then by TLS
 
 // --- failures
 
@@ -186,21 +186,6 @@ static void flush(struct tls_stream *stream)
 		await_writing(stream, TLS_PART_HOSTD, &stream->channel.end);
 }
 
-// A program that speaks TLS itself on a tls route would be encrypted twice, and the server would
-// not understand.
-static bool is_wrong_protocol(struct tls_stream *stream, const uint8_t *data, size_t length)
-{
-	if (stream->has_first)
-		return false;
-	stream->has_first = true;
-	if (length < 2 || data[0] != TLS_FIRST_BYTE || data[1] != 0x03)
-		return false;
-	fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
-		"the program speaks TLS itself: route it direct, or give the route tls=auto",
-		false);
-	return true;
-}
-
 static void on_program_end(struct tls_stream *stream)
 {
 	stream->up_ended = true;
@@ -216,36 +201,73 @@ static void on_program_abort(struct tls_stream *stream)
 	tls_stream_close(stream, NULL);
 }
 
-static void encrypt(struct tls_stream *stream, const uint8_t *data, size_t length)
+// A PostgreSQL client that would like encryption goes on without when the answer is 'N', unless it
+// was told to insist (PostgreSQL documentation, "SSL Session Encryption").
+static void decline(struct tls_stream *stream)
 {
-	if (is_wrong_protocol(stream, data, length))
-		return;
+	stream->declined++;
+	if (queue_append(&stream->plain, &stream->server->memory.pool, "N", 1))
+		send_plain(stream);
+	else
+		fail_with(stream, OUTCOME_STAGE_INTERNAL, OUTCOME_INTERNAL, "out of memory", false);
+}
+
+// Deals with first bytes that the server is not to get. Returns how many of them; all, if it cannot
+// be said yet what they are.
+static size_t take_first(struct tls_stream *stream, const uint8_t *data, size_t length, bool is_all)
+{
+	bool is_postgres = stream->route->tls.starts_postgres && stream->declined < MAX_DECLINED;
+
+	stream->held_length = 0;
+	switch (first_judge(data, length, is_postgres, is_all)) {
+	case FIRST_UNDECIDED:
+		memcpy(stream->held, data, length);
+		stream->held_length = length;
+		return length;
+	case FIRST_REQUEST:
+		decline(stream);
+		return FIRST_REQUEST_SIZE;
+	case FIRST_TLS: // it would be encrypted twice, and the server would not understand
+		fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
+			"the program speaks TLS itself: route it direct, or give the route "
+			"tls=auto",
+			false);
+		return length;
+	case FIRST_PLAIN:
+		break;
+	}
+	stream->has_first = true;
+	return 0;
+}
+
+static void encrypt(struct tls_stream *stream, const uint8_t *data, size_t length, bool is_all)
+{
+	while (!stream->has_first && length > 0 && !stream->has_failed) {
+		size_t taken = take_first(stream, data, length, is_all);
+
+		data += taken;
+		length -= taken;
+	}
 	stream->bytes_up += length;
 	if (channel_send(&stream->channel, data, length) < 0)
 		fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_RESET,
 			"the TLS stream cannot be written any more", false);
 }
 
-// Into the scratch memory; as recv(2), but a first byte that may begin a TLS record waits for the
-// second, which decides.
+// Into the scratch memory, behind what was held back; otherwise as recv(2).
 static ssize_t receive_plain(struct tls_stream *stream)
 {
 	uint8_t *scratch = stream->server->scratch;
-	size_t held = stream->holds_first;
+	size_t held = stream->held_length;
 	ssize_t length = recv(stream->program.fd, scratch + held, TLS_SERVER_SCRATCH - held, 0);
 
 	if (length < 0)
 		return length;
-	if (length + held < TLS_SERVER_SCRATCH && !stream->program.must_drain)
+	if (length == 0)
+		stream->program.must_drain = true;
+	if ((size_t)length + held < TLS_SERVER_SCRATCH && !stream->program.must_drain)
 		stream->program.is_readable = false;
-	if (held)
-		scratch[0] = TLS_FIRST_BYTE;
-	stream->holds_first = !stream->has_first && !held && length == 1 &&
-			      scratch[0] == TLS_FIRST_BYTE && !stream->program.must_drain;
-	if (stream->holds_first) {
-		errno = EAGAIN;
-		return -1;
-	}
+	memcpy(scratch, stream->held, held);
 	return length + (ssize_t)held;
 }
 
@@ -265,7 +287,8 @@ static bool step_up(struct tls_stream *stream)
 		return false;
 	length = receive_plain(stream);
 	if (length > 0) {
-		encrypt(stream, stream->server->scratch, (size_t)length);
+		encrypt(stream, stream->server->scratch, (size_t)length,
+			stream->program.must_drain);
 	} else if (length == 0) {
 		on_program_end(stream);
 	} else if (errno == EAGAIN || errno == EINTR) {

@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 #include "preload/tls/channel.h"
+#include "preload/tls/first.h"
 #include "preload/tls/tls_server.h"
 #include "wire/control.h"
 #include "wire/outcome.h"
@@ -58,18 +59,21 @@ struct tls_stream {
 	unsigned attempt; // at dialling hostd
 	int send_buffer;  // of the hostd stream, to restore once granted
 
-	bool is_connect;  // asked for a connection
-	bool is_live;     // in the server's table by id
-	bool is_granted;  // the program's gate is open
-	bool has_first;   // the program's first bytes have been looked at
-	bool holds_first; // only the first of them has come, and may begin a TLS record
-	bool up_ended;    // nothing more comes from the program
+	bool is_connect; // asked for a connection
+	bool is_live;    // in the server's table by id
+	bool is_granted; // the program's gate is open
+	bool has_first;  // the program's first bytes have been looked at
+	bool up_ended;   // nothing more comes from the program
 	bool up_finished;
 	bool down_ended; // nothing more comes from the server
 	bool down_finished;
 	bool has_failed; // failure says how; what was decrypted before is still delivered
 	bool must_ask;   // hostd may know better than failure
 	struct outcome failure;
+
+	uint8_t held[FIRST_REQUEST_SIZE]; // first bytes that are undecided, while !has_first
+	size_t held_length;
+	unsigned declined; // the program's requests for encryption
 
 	struct queue plain; // decrypted, for the program
 	uint64_t started_at;

@@ -2,6 +2,7 @@
 """Real programs that speak plaintext, and servers that speak nothing but TLS."""
 import hashlib
 import re
+import struct
 import textwrap
 
 import pytest
@@ -113,15 +114,80 @@ def test_redis_pipe_of_many_commands(tls, tls_redis):
 	assert result.status == 0 and "errors: 0, replies: 20000" in result.stdout, result
 
 
-def psql(tls, *words, **options):
-	return tls.run(["psql", "-XAt", "-d", "host=tls-postgres.test user=postgres sslmode=disable gssencmode=disable",
-		*words], **options)
+def psql(tls, *words, more="", **options):
+	return tls.run(["psql", "-XAt", "-d", f"host=tls-postgres.test user=postgres {more}", *words], **options)
 
 
 def test_psql(tls, tls_postgres):
 	tls.configure("route *:5432 tls start=postgres")
 	gives(psql(tls, "-c", "select ssl, version from pg_stat_ssl where pid = pg_backend_pid()"), "t|TLSv1.3\n")
 	gives(psql(tls, "-c", "select count(*), sum(n) from generate_series(1, 300000) n"), "300000|45000150000\n")
+
+
+def test_psql_is_told_that_there_is_no_tls(tls, tls_postgres):
+	"""It asks by default, and goes on without, as with sslmode=disable; if it insists, it says so."""
+	tls.configure("route *:5432 tls start=postgres")
+	gives(psql(tls, "-c", "select 1", more="sslmode=disable gssencmode=disable"), "1\n")
+	gives(psql(tls, "-c", "select 1", more="sslmode=prefer"), "1\n")
+	refused = psql(tls, "-c", "select 1", more="sslmode=require")
+	assert refused.status == 2 and "server does not support SSL" in refused.stderr, refused
+
+
+SSL_REQUEST, GSS_REQUEST = (struct.pack("!ii", 8, code) for code in (80877103, 80877104))
+
+
+def talk_to_postgres(tls, peers, dns, pki, *pieces, ends=False):
+	"""(what the program was answered, what the server got) when the program sends these pieces."""
+	def serve(connection):
+		assert connection.read(8) == SSL_REQUEST
+		connection.send(b"S")
+		tls_origin.serve(tls_origin.context(pki.root.issue("db.test")), read_and_end)(connection)
+
+	def read_and_end(session):
+		session.read_all()
+		session.end()
+
+	dns.add("db.test", world.PUBLIC)
+	tls.configure("route * tls start=postgres")
+	origin = peers.listen(serve)
+	program = f"""
+		import socket, time
+		sock = socket.create_connection(("db.test", {origin.port}))
+		for piece in {pieces}:
+			sock.sendall(piece)
+			time.sleep(0.05)
+		if {not ends}:
+			sock.sendall(b"the startup message")
+		sock.shutdown(socket.SHUT_WR)
+		answer = bytearray()
+		while data := sock.recv(100):
+			answer += data
+		print(bytes(answer))
+		"""
+	result = tls.run(["/usr/bin/python3", "-c", textwrap.dedent(program)])
+	origin.connections[0].wait_end()
+	return result.stdout, bytes(origin.connections[0].received)
+
+
+@pytest.mark.parametrize("pieces", [
+	[GSS_REQUEST, SSL_REQUEST], [GSS_REQUEST + SSL_REQUEST], [bytes([byte]) for byte in GSS_REQUEST + SSL_REQUEST],
+], ids=["one after the other", "together", "by the byte"])
+def test_requests_for_encryption_are_answered_here(tls, peers, dns, pki, pieces):
+	assert talk_to_postgres(tls, peers, dns, pki, *pieces) == ("b'NN'\n", b"the startup message")
+
+
+def test_what_only_resembles_a_request_reaches_the_server(tls, peers, dns, pki):
+	for piece in (SSL_REQUEST[:7] + b"x", struct.pack("!iiii", 16, 80877102, 1, 2), SSL_REQUEST[:3]):
+		assert talk_to_postgres(tls, peers, dns, pki, piece) == ("b''\n", piece + b"the startup message")
+
+
+def test_a_request_that_ends_early_is_still_delivered(tls, peers, dns, pki):
+	assert talk_to_postgres(tls, peers, dns, pki, SSL_REQUEST[:5], ends=True) == ("b''\n", SSL_REQUEST[:5])
+
+
+def test_requests_without_end_are_not_answered_without_end(tls, peers, dns, pki):
+	said, got = talk_to_postgres(tls, peers, dns, pki, SSL_REQUEST * 5)
+	assert (said, got) == ("b'NN'\n", SSL_REQUEST * 3 + b"the startup message")
 
 
 def test_psql_copies_both_ways(tls, tls_postgres):

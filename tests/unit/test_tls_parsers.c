@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "preload/tls/first.h"
 #include "preload/tls/framing.h"
 #include "preload/tls/postgres.h"
 #include "preload/tls/trust.h"
@@ -46,6 +47,55 @@ Test(tls_framing, both_bytes_of_the_length_count)
 
 	framing_feed(&framing, header, sizeof(header));
 	cr_assert_eq(framing.body_left, 0x1234);
+}
+
+#define SSL_REQUEST "\0\0\0\b\x04\xd2\x16\x2f"
+#define GSS_REQUEST "\0\0\0\b\x04\xd2\x16\x30"
+#define STARTUP     "\0\0\0\x54\0\x03\0\0user"
+
+static enum first_kind judge(const char *bytes, size_t length, bool is_postgres, bool is_all)
+{
+	return first_judge((const uint8_t *)bytes, length, is_postgres, is_all);
+}
+
+Test(tls_first, what_a_program_begins_with)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+		enum first_kind elsewhere, with_postgres;
+	} cases[] = {
+		{"GET / HTTP/1.1", 14, FIRST_PLAIN, FIRST_PLAIN},
+		{"\x16\x03\x01", 3, FIRST_TLS, FIRST_TLS},
+		{"\x16\x03", 2, FIRST_TLS, FIRST_TLS},
+		{"\x16", 1, FIRST_UNDECIDED, FIRST_UNDECIDED},
+		{"\x16\x02", 2, FIRST_PLAIN, FIRST_PLAIN},
+		{"\x15\x03", 2, FIRST_PLAIN, FIRST_PLAIN},
+		{SSL_REQUEST, 8, FIRST_PLAIN, FIRST_REQUEST},
+		{GSS_REQUEST, 8, FIRST_PLAIN, FIRST_REQUEST},
+		{SSL_REQUEST GSS_REQUEST, 16, FIRST_PLAIN, FIRST_REQUEST},
+		{SSL_REQUEST, 7, FIRST_PLAIN, FIRST_UNDECIDED},
+		{SSL_REQUEST, 1, FIRST_PLAIN, FIRST_UNDECIDED},
+		{STARTUP, 3, FIRST_PLAIN, FIRST_UNDECIDED},
+		{STARTUP, 4, FIRST_PLAIN, FIRST_PLAIN},
+		{STARTUP, 12, FIRST_PLAIN, FIRST_PLAIN},
+		{"\0\0\0\b\x04\xd2\x16\x2e", 8, FIRST_PLAIN, FIRST_PLAIN},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *bytes = cases[i].bytes;
+		size_t length = cases[i].length;
+
+		cr_assert_eq(judge(bytes, length, false, false), cases[i].elsewhere, "%zu", i);
+		cr_assert_eq(judge(bytes, length, true, false), cases[i].with_postgres, "%zu", i);
+	}
+}
+
+Test(tls_first, the_last_bytes_are_never_undecided)
+{
+	cr_assert_eq(judge("\x16", 1, false, true), FIRST_PLAIN);
+	cr_assert_eq(judge(SSL_REQUEST, 7, true, true), FIRST_PLAIN);
+	cr_assert_eq(judge(SSL_REQUEST, 8, true, true), FIRST_REQUEST);
 }
 
 Test(tls_postgres, only_a_lone_s_leads_on)
