@@ -64,14 +64,19 @@ $(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/program/tests/bench/%.o $(call ob
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -pthread
 
+$(BUILD)/bench/attest: $(BUILD)/obj/program/tests/bench/attest.o $(BUILD)/test/unit/tested.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(TEST_LIBS)
+
 # What any preloaded library costs.
 $(BUILD)/bench/empty.so:
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -fPIC -Wl,-z,relro,-z,now -o $@ -xc /dev/null
 
-bench: all $(BENCH_TOOLS) $(BUILD)/bench/empty.so
+bench: all $(BENCH_TOOLS) $(BUILD)/bench/attest $(BUILD)/bench/empty.so
 	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH)
 	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench_tls.py $(BENCH)
+	AIRLOCK_BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench_attest.py $(BENCH)
 
 # --- everything
 
