@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from support import eif_images as eif, hostd, process
+from support import eif_images as eif, process
 from support.eif_images import CMDLINE, CRC_AT, HEAD, HEADER, KERNEL, METADATA, RAMDISK, SIGNATURE, Image
+from support.nsm import Simulator, attest_program
 
-ATTEST = hostd.build_directory() / "bin/airlock-attest"
+ATTEST = attest_program()
 OFFSETS, SIZES = 28, 284
 METADATA_TEXT = json.dumps({"ImageName": "t"}).encode()
 SECTIONS = [(KERNEL, b"kernel" * 100), (CMDLINE, b"reboot=k panic=30"), (METADATA, METADATA_TEXT),
@@ -293,6 +294,28 @@ def test_the_policy_names_the_image_and_its_pcrs(directory, signer):
 	assert lines[0] == f"# measured from {path}"
 	assert lines[1] == "release my-service.v1"
 	assert lines[2:] == [f"  {name.lower()} {value}" for name, value in registers.items()]
+
+
+def test_the_policy_accepts_this_image_and_no_other(directory, image):
+	"""A simulated NSM with the PCRs of one image, and the policies of two."""
+	def policy(name, sections):
+		path = directory / name
+		assert attest("measure", "--policy-out", path, image(Image(sections))).status == 0
+		return path
+
+	mine, other = policy("mine", SECTIONS), policy("other", SECTIONS[:4])
+	registers = eif.measure(SECTIONS)
+	nsm = Simulator(directory, *(f"--pcr={name[3:]}={value}" for name, value in registers.items()))
+	try:
+		document = directory / "document"
+		result = nsm.run("get", "-o", document)
+		assert result.status == 0, result.stderr
+		accepted, refused_one = (attest("verify", document, "--policy", path, "--root", nsm.root)
+			for path in (mine, other))
+	finally:
+		assert nsm.stop() == 0
+	assert accepted.status == 0 and "release image" in accepted.stdout, accepted
+	assert refused_one.status == 1 and refused_one.stdout == "", refused_one
 
 
 def test_a_name_cannot_add_lines_to_the_policy(directory):

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from support import hostd, kms_envelopes as kms, process
+from support import kms_envelopes as kms, process
 from support.kms_envelopes import OCTETS, SEQUENCE, SET, Envelope, Recipient, indefinite, integer, tlv
+from support.nsm import attest_program
 
-ATTEST = hostd.build_directory() / "bin/airlock-attest"
+ATTEST = attest_program()
 SECRET = b"a data key of 32 bytes, as it is"
 
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "attest/eif.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include <cbor.h>
 #include <criterion/criterion.h>
 
 #include "attest/eif_signature.h"
@@ -131,6 +133,46 @@ Test(eif, pcr_info_writes_small_numbers_in_one_byte)
 	cr_assert_eq(memcmp(info + 32, values, sizeof(values)), 0);
 	memset(pcr0, 0xff, sizeof(pcr0));
 	cr_assert_eq(eif_pcr_info(pcr0, info), 32 + 2 + 2 * 48);
+}
+
+static size_t put_numbers(uint8_t *out, size_t at, const char *key, const void *data, size_t length)
+{
+	const uint8_t *bytes = data;
+
+	at += cbor_encode_string_start(strlen(key), out + at, 32);
+	memcpy(out + at, key, strlen(key));
+	at += strlen(key);
+	at += cbor_encode_array_start(length, out + at, 9);
+	for (size_t i = 0; i < length; i++)
+		at += cbor_encode_uint(bytes[i], out + at, 9);
+	return at;
+}
+
+// A signature section with this base64 as its certificate and an ES256 signature of zeros.
+static bool parse_certificate(const char *base64, struct eif_signature *signature)
+{
+	static const uint8_t cose[9 + 64] = {0x84, 0x43, 0xa1, 0x01, 0x26, 0xa0, 0x40, 0x58, 0x40};
+	uint8_t section[2048] = {0x81, 0xa2};
+	char pem[256];
+	int length = snprintf(pem, sizeof(pem),
+		"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n", base64);
+	size_t at = put_numbers(section, 2, "signing_certificate", pem, (size_t)length);
+	struct bytes view = {section, put_numbers(section, at, "signature", cose, sizeof(cose))};
+
+	return eif_signature_parse(&view, signature, NULL);
+}
+
+Test(eif, a_certificate_is_one_der_item)
+{
+	static struct eif_signature signature;
+
+	cr_assert(parse_certificate("MAA=", &signature));
+	cr_assert_eq(signature.certificate.length, 2);
+	cr_assert_eq(signature.algorithm, -7);
+	cr_assert_eq(signature.value.length, 64);
+	cr_assert_not(parse_certificate("MAAA", &signature), "a byte behind");
+	cr_assert_not(parse_certificate("MAE=", &signature), "a byte short");
+	cr_assert_not(parse_certificate("BAA=", &signature), "an octet string");
 }
 
 Test(eif, metadata_escapes_and_refuses)
