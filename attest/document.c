@@ -400,7 +400,7 @@ bool document_parse(
 	static bool (*const checks[])(struct parser *) = {check_envelope, check_headers,
 		check_sizes, check_payload, check_fields, check_platform, check_digest_and_time,
 		check_pcrs, check_certificates};
-	struct attest_error reason;
+	struct attest_error reason = {0};
 	struct parser parser = {
 		.data = data, .length = length, .document = document, .error = &reason};
 

@@ -43,7 +43,7 @@ static void put(const char *name, const void *data, size_t length)
 {
 	int fd = open(path_of(name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
-	cr_assert_eq(write(fd, data, length), length);
+	cr_assert_eq(write(fd, data, length), (ssize_t)length);
 	close(fd);
 }
 
