@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from support import airlock as airlock_module
-from support import dns_server, hostd as hostd_module, origins, peer, probes, process, upstream, world
+from support import dns_server, hostd as hostd_module, origins, peer, probes, process, transport, upstream, world
 
 
 def pytest_configure(config):
@@ -17,6 +17,13 @@ def pytest_configure(config):
 		world.enter()
 	except Exception as error:
 		raise pytest.UsageError(f"the tests need network and mount namespaces of their own: {error}")
+
+
+def pytest_collection_modifyitems(items):
+	if transport.IS_VSOCK:
+		for item in items:
+			if mark := item.get_closest_marker("stand_in"):
+				item.add_marker(pytest.mark.skip(reason=f"only on the unix stand-in: {mark.args[0]}"))
 
 
 def pytest_make_parametrize_id(config, val, argname):
@@ -102,8 +109,9 @@ def hostd(directory):
 	def start(env=None, prefix=(), **settings):
 		place = directory / f"hostd-{len(running)}"
 		place.mkdir()
-		config = hostd_module.write_config(place / "hostd.conf", place, **settings)
-		running.append(hostd_module.Hostd(config, f"unix:{place}/hostd.sock", place, env, prefix))
+		endpoint = transport.new_endpoint(place)
+		config = hostd_module.write_config(place / "hostd.conf", place, endpoint=endpoint, **settings)
+		running.append(hostd_module.Hostd(config, endpoint, place, env, prefix))
 		return running[-1]
 
 	yield start

@@ -3,6 +3,7 @@
 # make fuzz   builds tests/fuzz/fuzz_*.c and runs each for FUZZ_SECONDS; FUZZ=name,... only those
 # make bench  ratios against peers (tests/bench/bench*.py); BENCH=--short shows that it runs
 # make test   everything: unit, behaviour, system
+# make test-vm  over AF_VSOCK, in virtual machines; VM= gives tests/vm/run arguments, such as --long
 # A new file in either folder is picked up as it is: every test binary may use wire/, preload/shared/,
 # preload/launcher/, hostd/, attest/ and tests/support/. They stand in an archive, so that a test links only what it calls.
 
@@ -83,6 +84,9 @@ bench: all $(BENCH_TOOLS) $(BUILD)/bench/attest $(BUILD)/bench/empty.so
 test:
 	scripts/test --no-setup
 
+test-vm: all
+	AIRLOCK_BUILD=$(BUILD) tests/vm/run $(VM)
+
 .SECONDARY: $(UNIT_NAMES:%=$(BUILD)/obj/program/tests/unit/%.o) \
 	$(FUZZ_NAMES:%=$(BUILD)/obj/fuzz/tests/fuzz/%.o)
-.PHONY: unit fuzz bench test
+.PHONY: unit fuzz bench test test-vm

@@ -3,7 +3,7 @@
 import pytest
 
 from support import airlock as airlock_module
-from support import peer, world
+from support import peer, transport, world
 
 AGAINST_ECHO = ["blocking-twice", "nonblocking", "nonblocking-connect-again", "unspecified", "send-to",
 	"unconnected", "fast-open", "fast-open-nonblocking", "fast-open-connect",
@@ -93,7 +93,7 @@ def test_a_tls_route_without_its_daemon_fails_and_never_goes_out_in_plaintext(ai
 
 
 def test_without_hostd_the_network_is_unreachable(airlock, probe):
-	config = airlock.write(endpoint=f"unix:{airlock.home}/nobody.sock")
+	config = airlock.write(endpoint=transport.new_endpoint(airlock.home, "nobody.sock"))
 	result = airlock.run([probe("connecting"), "blocking", world.PUBLIC, "80"], config=config)
 	assert "connect: -1 ENETUNREACH" in result.stdout
 

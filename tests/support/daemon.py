@@ -7,14 +7,14 @@ import signal
 import time
 from pathlib import Path
 
-from support import hostd, wire
+from support import hostd, transport, wire
 
-CID, OTHER_CID, STRANGER = 16, 17, 99
+CID, OTHER_CID, STRANGER = transport.CID, 17, 99
 DEFAULT_TIMEOUTS = "header=5s dial=10s idle=1h drain=1s"
 
 
 class Host(hostd.Hostd):
-	"""hostd with one unix listener for each of three CIDs.
+	"""hostd with a listener for each of three CIDs, of which all but the first are unix ones.
 
 	`rules` belong to the first one's enclave, which is named `test`; `other` may do nothing, and
 	no enclave lists the stranger. `more` stands before the enclaves in the file.
@@ -22,18 +22,19 @@ class Host(hostd.Hostd):
 
 	def __init__(self, directory, rules="", prefix=(), **settings):
 		directory = Path(directory)
-		self.path = directory / "enclave.sock"
+		self.endpoint = transport.new_endpoint(directory, "enclave.sock")
+		self.path = transport.target(self.endpoint)
 		self.other_path = directory / "other.sock"
 		self.stranger_path = directory / "stranger.sock"
 		self.admin_path = directory / "admin.sock"
 		self.file = directory / "hostd.conf"
 		self.configure(rules, **settings)
-		super().__init__(self.file, f"unix:{self.path}", directory, prefix=prefix)
+		super().__init__(self.file, self.endpoint, directory, prefix=prefix)
 
 	def configure(self, rules="", timeouts=DEFAULT_TIMEOUTS, more=""):
 		"""Writes the configuration file, for a start or for a reload."""
 		lines = [
-			f"listen unix:{self.path} cid={CID}",
+			transport.listen_line(self.endpoint),
 			f"listen unix:{self.other_path} cid={OTHER_CID}",
 			f"listen unix:{self.stranger_path} cid={STRANGER}",
 			f"admin unix:{self.admin_path}",

@@ -8,7 +8,7 @@ import shlex
 import signal
 import socket
 
-from support import process
+from support import process, transport
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:")
@@ -41,9 +41,9 @@ DEFAULT_RULES = """
 
 
 def write_config(path, directory, rules=DEFAULT_RULES, upstream=None, limit=None,
-		timeouts="header=5s dial=10s idle=1h drain=1s", extra=""):
-	"""One enclave, `test`, CID 16, on the stand-in directory/hostd.sock; an admin socket beside it."""
-	lines = [f"listen unix:{directory}/hostd.sock cid=16", "enclave test cid=16"]
+		timeouts="header=5s dial=10s idle=1h drain=1s", extra="", endpoint=None):
+	"""One enclave, `test`; an admin socket in the directory."""
+	lines = [transport.listen_line(endpoint or f"unix:{directory}/hostd.sock"), f"enclave test cid={transport.CID}"]
 	lines += ["  " + rule.strip() for rule in rules.strip().splitlines() if rule.strip()]
 	if limit:
 		lines.append(f"  limit {limit}")

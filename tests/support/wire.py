@@ -8,15 +8,18 @@ disagreement. Everything here is about bytes on one stream:
 	answer    version | status | length (2, big endian) | payload, for control verbs
 	gate      the opener may write once hostd has consumed the request
 
-`Opener` is the enclave's end of one stream over the unix stand-in.
+`Opener` is the enclave's end of one stream, over what support.transport says.
 """
 
+import ctypes
 import errno
 import os
 import select
 import socket
 import struct
 import time
+
+from support import transport
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 SIZE = 1024
@@ -49,6 +52,7 @@ CLASSES = [
 ]
 
 NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789._-")
+LIBC = ctypes.CDLL(None)
 PATIENCE = 20.0  # seconds that a test waits for an event that must come
 
 
@@ -220,18 +224,19 @@ class Answer:
 
 
 def limit_waits(stream, patience):
-	"""The kernel's own timeouts. settimeout() would make the socket non-blocking and poll first."""
+	"""The kernel's own timeouts. settimeout() would make the socket non-blocking and poll first. By libc, because
+	Python takes nothing but numbers for options of AF_VSOCK sockets."""
 	timeval = struct.pack("ll", int(patience), int(patience % 1 * 1e6))
-	stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-	stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+	for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+		assert LIBC.setsockopt(stream.fileno(), socket.SOL_SOCKET, option, timeval, len(timeval)) == 0
 
 
 def dial(path, patience=PATIENCE):
-	"""A connected unix stream. A listener whose backlog is full is waited for."""
-	stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+	"""A connected stream. A unix listener whose backlog is full is waited for."""
+	stream, address = transport.open_socket(path)
 	limit_waits(stream, patience)
 	try:
-		stream.connect(str(path))
+		stream.connect(address)
 	except OSError:
 		stream.close()
 		raise
@@ -244,6 +249,7 @@ class Opener:
 	def __init__(self, path, request=None, patience=PATIENCE):
 		self.patience = patience
 		self.socket = dial(path, patience)
+		self.is_unix = self.socket.family == socket.AF_UNIX
 		self.buffer_size = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
 		if request is not None:
 			self.send_request(request)
@@ -255,7 +261,8 @@ class Opener:
 		self.close()
 
 	def send_request(self, request):
-		self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+		if self.is_unix:
+			self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
 		self.socket.sendall(request)
 
 	def events(self, wanted=select.POLLOUT, timeout=0.0):
@@ -274,7 +281,8 @@ class Opener:
 		assert events, "hostd decided nothing"
 		if events & (select.POLLERR | select.POLLHUP):
 			return False
-		self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.buffer_size)
+		if self.is_unix:
+			self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.buffer_size)
 		return self.probe()
 
 	def probe(self):

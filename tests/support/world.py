@@ -15,7 +15,8 @@ first test and before any thread exists. Inside there is nothing but `lo`, and o
 A SYN that is not answered gives up after TIMED_OUT_SECONDS instead of two minutes. The resolver
 configuration is replaced, so that programs run without Airlock ask the tests' own DNS server.
 Nothing that a test sends can leave: there is no device to leave by. AF_VSOCK knows no network
-namespaces, so a seccomp filter refuses such sockets to this process and to all that it starts.
+namespaces, so a seccomp filter refuses such sockets to this process and to all that it starts;
+only not inside a virtual machine that tests/vm has booted, whose AF_VSOCK is its own.
 """
 import ctypes
 import errno
@@ -36,6 +37,9 @@ BLACKHOLE = "11.1.0.3"
 NO_ROUTE = "11.2.0.1"
 DNS_ADDRESS = "127.0.0.1"
 TIMED_OUT_SECONDS = 3.0  # tcp_syn_retries = 1: one second, then two more
+
+# What tests/vm/run writes on a guest's command line, and what its init then starts as process 1.
+GUEST_WORD, GUEST_PROGRAM = "airlock.guest=", "/airlock/tests/vm/guest"
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -158,6 +162,15 @@ def refuse_vsock(error=errno.EACCES):
 		ctypes.create_string_buffer(header, len(header)))
 
 
+def is_guest():
+	"""True in a virtual machine that tests/vm has booted, where AF_VSOCK reaches nothing but the guest itself. Asked of
+	the kernel: its command line, its first process and the processor cannot be set by a test's environment."""
+	first = pathlib.Path("/proc/1/cmdline").read_bytes().split(b"\0")
+	words = pathlib.Path("/proc/cmdline").read_text().split()
+	return (any(word.startswith(GUEST_WORD) for word in words) and GUEST_PROGRAM.encode() in first
+		and " hypervisor " in pathlib.Path("/proc/cpuinfo").read_text())
+
+
 def enter():
 	"""Idempotent. Raises OSError or CalledProcessError when namespaces cannot be had."""
 	global _entered
@@ -168,7 +181,8 @@ def enter():
 	_call("unshare", CLONE_NEWNET | CLONE_NEWNS)
 	_build_files()
 	_build_network()
-	refuse_vsock()
+	if not is_guest():
+		refuse_vsock()
 	_entered = True
 
 

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Runs pytest in the guest; the last line is "N passed, N failed".
+
+pytest's arguments stand on the kernel's command line: airlock.guest=ARGUMENT,..., with + for a space.
+"""
+import os
+import pathlib
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support import world  # noqa: E402
+
+
+class Count:
+	"""A test passed when its call did and nothing about it failed; setup and teardown fail too."""
+
+	def __init__(self):
+		self.passed, self.failed, self.skipped, self.seconds = set(), set(), {}, {}
+
+	def pytest_runtest_logreport(self, report):
+		self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
+		if report.failed:
+			self.failed.add(report.nodeid)
+		elif report.skipped:
+			self.skipped[report.nodeid] = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+		elif report.when == "call":
+			self.passed.add(report.nodeid)
+
+	def pytest_collectreport(self, report):
+		if report.failed:
+			self.failed.add(report.nodeid)
+
+
+def arguments_of(command_line):
+	value = next(word for word in command_line.split() if word.startswith(world.GUEST_WORD))
+	return [word.replace("+", " ") for word in value.removeprefix(world.GUEST_WORD).split(",") if word]
+
+
+def main(arguments):
+	os.environ["AIRLOCK_BUILD"] = "build"
+	count = Count()
+	begun = time.monotonic()
+	status = pytest.main(["-c", "tests/pytest.ini", "--rootdir", "tests", "-q", "--tb=short", *arguments], plugins=[count])
+	if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+		count.failed.add(f"pytest ended with {status}")
+	for test, seconds in sorted(count.seconds.items(), key=lambda item: -item[1])[:15]:
+		print(f"{seconds:6.1f} s  {test}")
+	print(f"{time.monotonic() - begun:.0f} s, {len(count.skipped)} skipped")
+	print(f"{len(count.passed - count.failed)} passed, {len(count.failed)} failed", flush=True)
+
+
+if __name__ == "__main__":
+	main(arguments_of(pathlib.Path("/proc/cmdline").read_text()))
