@@ -41,7 +41,7 @@ static _Noreturn void execute(const char *program, const char *const *arguments,
 static ssize_t read_output(int fd, uint64_t deadline, char *output, size_t size)
 {
 	struct pollfd item = {.fd = fd, .events = POLLIN};
-	char surplus[256];
+	char surplus[256] = "";
 	size_t length = 0;
 
 	for (;;) {

@@ -19,37 +19,38 @@ static int find_self(char path[static PATH_MAX])
 	return -errno;
 }
 
-int install_find_library(char path[static PATH_MAX])
+// Tries the places, seen from our directory, one after the other.
+static int find(const char *const *places, const char *name, char path[static PATH_MAX])
 {
-	static const char *const places[] = {
-		"../lib/libairlock.so", "../lib/airlock/libairlock.so"};
 	char self[PATH_MAX], candidate[PATH_MAX];
 	int error = find_self(self);
 
 	if (error)
 		return error;
 	*(strrchr(self, '/') + 1) = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		int length = snprintf(candidate, sizeof(candidate), "%s%s", self, places[i]);
+	for (; *places; places++) {
+		int length = snprintf(candidate, sizeof(candidate), "%s%s%s", self, *places, name);
 
-		if (length >= (int)sizeof(candidate) || !realpath(candidate, path))
-			continue;
-		return strpbrk(path, ": \t\n") ? -EINVAL : 0;
+		if (length < (int)sizeof(candidate) && realpath(candidate, path))
+			return 0;
 	}
 	return -ENOENT;
 }
 
-int install_find_program(const char *name, char path[static PATH_MAX])
+int install_find_library(char path[static PATH_MAX])
 {
-	char self[PATH_MAX], candidate[PATH_MAX];
-	int error = find_self(self);
-	int length;
+	static const char *const places[] = {"../lib/", "../lib/airlock/", "usr/local/lib/",
+		"usr/local/lib/airlock/", "usr/lib/airlock/", NULL};
+	int error = find(places, "libairlock.so", path);
 
 	if (error)
 		return error;
-	*(strrchr(self, '/') + 1) = '\0';
-	length = snprintf(candidate, sizeof(candidate), "%s%s", self, name);
-	if (length >= (int)sizeof(candidate))
-		return -ENAMETOOLONG;
-	return realpath(candidate, path) ? 0 : -errno;
+	return strpbrk(path, ": \t\n") ? -EINVAL : 0;
+}
+
+int install_find_program(const char *name, char path[static PATH_MAX])
+{
+	static const char *const places[] = {"", "usr/local/bin/", "usr/bin/", NULL};
+
+	return find(places, name, path);
 }

@@ -8,7 +8,7 @@
 
 static enum settings_log_level level;
 
-static void print(const char *format, va_list arguments)
+static void PRINTF_LIKE(1, 0) print(const char *format, va_list arguments)
 {
 	fputs("airlock: ", stderr);
 	vfprintf(stderr, format, arguments);

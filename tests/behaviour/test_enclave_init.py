@@ -174,6 +174,21 @@ def test_init_is_for_pid_1_only(directory):
 	assert (result.status, result.stderr) == (2, "airlock: init is only for PID 1\n")
 
 
+@pytest.mark.parametrize("place", ["usr/local/lib/airlock", "usr/lib/airlock"])
+def test_a_copy_of_the_program_can_be_init(root, place):
+	(root.path / "init").unlink()
+	(root.path / "usr/local/bin/airlock").rename(root.path / "init")
+	(root.path / place).mkdir(parents=True)
+	(root.path / "usr/local/lib/libairlock.so").rename(root.path / place / "libairlock.so")
+	if "local" not in place:
+		(root.path / "usr/local/bin").rename(root.path / "usr/bin")
+	root.configure("tls-listen unix:/run/tls.sock", "route * tls")
+	root.write_script('echo "$LD_PRELOAD"; test -S /run/tls.sock && echo listens')
+	result = root.boot()
+	assert result.stdout == f"/{place}/libairlock.so\nlistens\n", result
+	assert "airlock-tls" not in result.stderr
+
+
 # --- modules
 
 def test_modules_are_loaded_in_the_order_of_the_list(root):
