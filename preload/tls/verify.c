@@ -270,11 +270,13 @@ static time_t find_end(const gnutls_datum_t *der, const struct trust *trust)
 
 	if (gnutls_x509_crt_init(&certificate) < 0)
 		return end;
-	if (gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0)
+	if (gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0) {
 		end = gnutls_x509_crt_get_expiration_time(certificate);
-	if (gnutls_certificate_get_issuer(trust->credentials, certificate, &anchor, 0) == 0 &&
-		gnutls_x509_crt_get_expiration_time(anchor) < end)
-		end = gnutls_x509_crt_get_expiration_time(anchor);
+		if (gnutls_certificate_get_issuer(trust->credentials, certificate, &anchor, 0) ==
+				0 &&
+			gnutls_x509_crt_get_expiration_time(anchor) < end)
+			end = gnutls_x509_crt_get_expiration_time(anchor);
+	}
 	gnutls_x509_crt_deinit(certificate);
 	return end;
 }

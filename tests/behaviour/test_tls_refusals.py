@@ -286,6 +286,21 @@ def test_a_certificate_that_ends_between_two_connections(tls, server, pki):
 	assert said == [["full", "full"], ["resumed", "full"], ["connect EPROTO", "connect EPROTO"]]
 
 
+def test_a_stapled_answer_is_heard_even_about_a_certificate_that_was_good(tls, peers, dns, pki):
+	"""The same chain, for the same name: without an answer, with a good one, with "revoked"."""
+	def answer(session):
+		session.read()
+		session.send(b"full")
+		session.end()
+
+	dns.add(NAME, world.PUBLIC)
+	certificate = pki.root.issue(NAME)
+	staples = [None, pki.root.answer_about(certificate), pki.root.answer_about(certificate, revoked=True), None]
+	ports = [peers.listen(tls_gnutls.serve(certificate, answer, staple=staple)).port for staple in staples]
+	said = [line.rsplit(" ", 1)[0] for line in tls.talk_to_all(NAME, ports, "say=hello")]
+	assert said == ["got 4 full", "got 4 full", "connect", "got 4 full"]
+
+
 # --- what is missing in the enclave
 
 def test_no_trust_anchors(tls, server, pki):

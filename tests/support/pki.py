@@ -107,6 +107,19 @@ class Issuer:
 		return Certificate(file, key_file)
 
 
+	def answer_about(self, certificate, revoked=False):
+		"""A file that a server may staple: the issuer's answer to "is it revoked?" (RFC 6960)."""
+		leaf, request = certificate.chain, certificate.chain + ".ask"
+		answer = f"{certificate.chain}.{'revoked' if revoked else 'good'}"
+		if revoked:
+			_openssl("ca", "-config", self._configuration, "-cert", self.ca, "-keyfile", self.key, "-md", "sha256",
+				"-revoke", leaf)
+		_openssl("ocsp", "-issuer", self.ca, "-cert", leaf, "-reqout", request)
+		_openssl("ocsp", "-index", self._directory / "index", "-CA", self.ca, "-rsigner", self.ca, "-rkey", self.key,
+			"-reqin", request, "-respout", answer, "-ndays", 1)
+		return answer
+
+
 class Pki:
 	"""root: what the tests trust. intermediate: under it. stranger: what nobody trusts."""
 

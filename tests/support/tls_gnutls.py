@@ -38,13 +38,15 @@ def _call(name, *arguments):
 class Session:
 	"""One connection, as a script sees it. connection.received holds what was decrypted."""
 
-	def __init__(self, connection, certificate, priority, ticket_key):
+	def __init__(self, connection, certificate, priority, ticket_key, staple=None):
 		self.connection = connection
 		connection.received = bytearray()  # appended to without copying it
 		self._session, self._credentials = ctypes.c_void_p(), ctypes.c_void_p()
 		_call("gnutls_certificate_allocate_credentials", ctypes.byref(self._credentials))
 		_call("gnutls_certificate_set_x509_key_file", self._credentials, certificate.chain.encode(),
 			certificate.key.encode(), PEM)
+		if staple:
+			_call("gnutls_certificate_set_ocsp_status_request_file", self._credentials, staple.encode(), 0)
 		_call("gnutls_init", ctypes.byref(self._session), SERVER | NO_SIGNAL | NO_AUTO_SEND_TICKET)
 		_call("gnutls_priority_set_direct", self._session, priority.encode(), None)
 		_call("gnutls_credentials_set", self._session, CERTIFICATES, self._credentials)
@@ -89,13 +91,14 @@ class Session:
 		_library.gnutls_certificate_free_credentials(self._credentials)
 
 
-def serve(certificate, script, priority=MODERN):
+def serve(certificate, script, priority=MODERN, staple=None):
+	"""staple: see pki.Issuer.answer_about."""
 	ticket_key = Datum()
 	_call("gnutls_session_ticket_key_generate", ctypes.byref(ticket_key))
 
 	def run(connection):
 		connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-		session = Session(connection, certificate, priority, ticket_key)
+		session = Session(connection, certificate, priority, ticket_key, staple)
 		try:
 			session.handshake()
 			script(session)
