@@ -25,32 +25,39 @@ static void note(struct writer *writer, size_t written)
 		writer->length += written;
 }
 
-// Calls an encoder with the room that is left.
-#define PUT(writer, encoder, ...)                                                                  \
-	note((writer), (writer)->has_failed ? 0                                                    \
-					    : encoder(__VA_ARGS__ __VA_OPT__(, )(writer)->out +    \
-							      (writer)->length,                    \
-						      (writer)->size - (writer)->length))
+static uint8_t *end(const struct writer *writer)
+{
+	return writer->out + writer->length;
+}
+
+static size_t room(const struct writer *writer)
+{
+	return writer->has_failed ? 0 : writer->size - writer->length;
+}
+
+// Calls an encoder of libcbor: first what it encodes, if anything.
+#define PUT_HEAD(writer, encoder, value) note(writer, encoder(value, end(writer), room(writer)))
+#define PUT(writer, encoder)             note(writer, encoder(end(writer), room(writer)))
 
 static void put_content(struct writer *writer, const void *data, size_t length)
 {
-	if (writer->has_failed || writer->size - writer->length < length) {
+	if (room(writer) < length) {
 		writer->has_failed = true;
 		return;
 	}
-	memcpy(writer->out + writer->length, data, length);
+	memcpy(end(writer), data, length);
 	writer->length += length;
 }
 
 static void put_bytes(struct writer *writer, struct bytes bytes)
 {
-	PUT(writer, cbor_encode_bytestring_start, bytes.length);
+	PUT_HEAD(writer, cbor_encode_bytestring_start, bytes.length);
 	put_content(writer, bytes.data, bytes.length);
 }
 
 static void put_text(struct writer *writer, const char *text)
 {
-	PUT(writer, cbor_encode_string_start, strlen(text));
+	PUT_HEAD(writer, cbor_encode_string_start, strlen(text));
 	put_content(writer, text, strlen(text));
 }
 
@@ -69,11 +76,11 @@ static void put_pcrs(struct writer *writer, const struct simulated_bank *bank)
 
 	for (size_t i = 0; i < DOCUMENT_PCRS; i++)
 		count += bank->is_locked[i];
-	PUT(writer, cbor_encode_map_start, count);
+	PUT_HEAD(writer, cbor_encode_map_start, count);
 	for (size_t i = 0; i < DOCUMENT_PCRS; i++) {
 		if (!bank->is_locked[i])
 			continue;
-		PUT(writer, cbor_encode_uint, i);
+		PUT_HEAD(writer, cbor_encode_uint, i);
 		put_bytes(writer, (struct bytes){bank->values[i], DOCUMENT_PCR_SIZE});
 	}
 }
@@ -85,7 +92,7 @@ static void put_certificates(struct writer *writer, const struct simulated_pki *
 	put_text(writer, "certificate");
 	put_bytes(writer, simulated_pki_certificate(pki, leaf));
 	put_text(writer, "cabundle");
-	PUT(writer, cbor_encode_array_start, leaf);
+	PUT_HEAD(writer, cbor_encode_array_start, leaf);
 	for (size_t i = 0; i < leaf; i++)
 		put_bytes(writer, simulated_pki_certificate(pki, i));
 }
@@ -99,7 +106,7 @@ static void put_payload(struct writer *writer, const struct simulated_pki *pki,
 	put_text(writer, "digest");
 	put_text(writer, "SHA384");
 	put_text(writer, "timestamp");
-	PUT(writer, cbor_encode_uint, claims->timestamp);
+	PUT_HEAD(writer, cbor_encode_uint, claims->timestamp);
 	put_text(writer, "pcrs");
 	put_pcrs(writer, claims->bank);
 	put_certificates(writer, pki);
@@ -126,9 +133,9 @@ bool simulated_document_make(const struct simulated_pki *pki, const struct simul
 	struct writer protected = {.out = header, .size = sizeof(header)};
 	struct writer outer = {.out = out, .size = size};
 
-	PUT(&protected, cbor_encode_map_start, 1);
-	PUT(&protected, cbor_encode_uint, 1);
-	PUT(&protected, cbor_encode_negint, ES384_NEGATIVE);
+	PUT_HEAD(&protected, cbor_encode_map_start, 1);
+	PUT_HEAD(&protected, cbor_encode_uint, 1);
+	PUT_HEAD(&protected, cbor_encode_negint, ES384_NEGATIVE);
 	put_payload(&inner, pki, claims);
 	const struct document document = {
 		.protected_header = {header, protected.length},
@@ -136,9 +143,9 @@ bool simulated_document_make(const struct simulated_pki *pki, const struct simul
 	};
 	if (!inner.has_failed && !sign(pki, &document, signature, error))
 		return false;
-	PUT(&outer, cbor_encode_array_start, 4);
+	PUT_HEAD(&outer, cbor_encode_array_start, 4);
 	put_bytes(&outer, document.protected_header);
-	PUT(&outer, cbor_encode_map_start, 0);
+	PUT_HEAD(&outer, cbor_encode_map_start, 0);
 	put_bytes(&outer, document.payload);
 	put_bytes(&outer, (struct bytes){signature, sizeof(signature)});
 	*length = outer.length;

@@ -119,15 +119,12 @@ static handler *const handlers[] = {
 	[NSM_ATTESTATION] = attest,
 };
 
-static size_t encode(const struct nsm_response *response, const char *problem,
-	uint8_t out[static NSM_RESPONSE_MAX])
+static size_t encode_error(const char *name, uint8_t out[static NSM_RESPONSE_MAX])
 {
-	struct nsm_response failure = {.command = 0};
+	struct nsm_response response = {.command = 0};
 
-	if (!problem)
-		return nsm_response_encode(response, out, NSM_RESPONSE_MAX);
-	snprintf(failure.error, sizeof(failure.error), "%s", problem);
-	return nsm_response_encode(&failure, out, NSM_RESPONSE_MAX);
+	snprintf(response.error, sizeof(response.error), "%s", name);
+	return nsm_response_encode(&response, out, NSM_RESPONSE_MAX);
 }
 
 size_t simulated_nsm_answer(struct simulated_nsm *nsm, const void *data, size_t length,
@@ -140,11 +137,13 @@ size_t simulated_nsm_answer(struct simulated_nsm *nsm, const void *data, size_t 
 	size_t size;
 
 	if (length > NSM_REQUEST_MAX)
-		return encode(NULL, "InputTooLarge", out);
+		return encode_error("InputTooLarge", out);
 	if (!nsm_request_decode(data, length, &request, NULL))
-		return encode(NULL, "InvalidOperation", out);
+		return encode_error("InvalidOperation", out);
 	response.command = request.command;
 	problem = handlers[request.command](nsm, &request, &response, &scratch);
-	size = encode(&response, problem, out);
-	return size ? size : encode(NULL, "InternalError", out);
+	if (problem)
+		return encode_error(problem, out);
+	size = nsm_response_encode(&response, out, NSM_RESPONSE_MAX);
+	return size ? size : encode_error("InternalError", out);
 }
