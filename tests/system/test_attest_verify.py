@@ -178,8 +178,10 @@ FORM = [  # checks 1 to 9 have their own table for each byte; here are those of 
 ]
 
 STRICT_DER = [
-	case("an extension twice", 9, zonal={"add": [maker.basic_constraints(True, 1)]}, field="cabundle[2]"),
-	case("basicConstraints twice, of another kind", 9, leaf={"add": [maker.basic_constraints(True)]}),
+	case("an extension twice", 9, zonal={"add": [maker.basic_constraints(True, 1)]}, field="cabundle[2]",
+		reason="twice"),
+	case("basicConstraints twice, of another kind", 9, leaf={"add": [maker.basic_constraints(True)]},
+		reason="twice"),
 	case("bytes behind an extension's value", 9, zonal=raw_constraints(
 		maker.basic_constraints(True, 1)[2] + b"\0"), field="cabundle[2]"),
 	case("CA:FALSE written out", 9, leaf=raw_constraints(sequence(der(1, b"\0")))),
@@ -386,6 +388,11 @@ CRLS = [
 	case("only the CRL of another chain", 14, crls=(of_another_chain,), reason="none of the CRLs"),
 	case("no CRL at all in the file", 14, status=2, crls=(lambda made: b"hello",)),
 	case("a certificate instead of a CRL", 14, status=2, crls=(lambda made: made.root,)),
+	case("a byte behind a CRL", 14, status=2, crls=(lambda made: maker.crl(made, "root") + b"\0",)),
+	case("a broken CRL behind a good one", 14, status=2, crls=(lambda made: maker.crl(made, "root", pem=True)
+		+ b"-----BEGIN X509 CRL-----\nMAAwAA==\n-----END X509 CRL-----\n",)),
+	case("a CRL that is cut short behind a good one", 14, status=2, crls=(lambda made: maker.crl(made, "root", pem=True)
+		+ maker.crl(made, "root", ["regional"], pem=True)[:-60],)),
 	case("an empty file instead of a CRL", 14, status=2, crls=(lambda made: b"",)),
 ]
 

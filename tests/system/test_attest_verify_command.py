@@ -165,11 +165,3 @@ def test_full_standard_output_is_noticed(files):
 		done = subprocess.run([build_directory() / "bin/airlock-attest", "verify", files / "document.cose", "--any-image",
 			"--root", files / "root.pem"], stdout=full, stderr=subprocess.PIPE, timeout=30)
 	assert done.returncode == 3 and b"standard output" in done.stderr
-
-
-def test_a_measured_image_is_a_policy(files):
-	"""What `measure --policy-out` writes (its own tests show what) is understood here."""
-	pcrs = maker.default_pcrs()
-	(files / "policy").write_text("# measured from image.eif\nrelease image\n" + "".join(
-		f"  pcr{index} {pcrs[index].hex()}\n" for index in (0, 1, 2, 8)))
-	assert call(files, "document.cose", "--policy", "policy", "--root", "root.pem").returncode == 0
