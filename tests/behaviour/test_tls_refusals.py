@@ -299,6 +299,7 @@ def test_a_stapled_answer_is_heard_even_about_a_certificate_that_was_good(tls, p
 	ports = [peers.listen(tls_gnutls.serve(certificate, answer, staple=staple)).port for staple in staples]
 	said = [line.rsplit(" ", 1)[0] for line in tls.talk_to_all(NAME, ports, "say=hello")]
 	assert said == ["got 4 full", "got 4 full", "connect", "got 4 full"]
+	assert "revoked" in tls.refusal(NAME, ports[2])[2]
 
 
 # --- what is missing in the enclave

@@ -9,6 +9,7 @@ import ctypes
 import socket
 
 SERVER, NO_SIGNAL, NO_AUTO_SEND_TICKET = 1, 1 << 6, 1 << 21  # gnutls.h: gnutls_init_flags_t
+SKIP_OCSP_CHECK = 1 << 2  # gnutls_certificate_flags: a server does not look at what it staples
 PEM, CERTIFICATES, WARNING, USER_CANCELED = 1, 1, 1, 90
 KEY_UPDATE_PEER, SHUT_WR, AGAIN = 1, 1, -28
 MODERN, OLD = "NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.2"
@@ -46,6 +47,7 @@ class Session:
 		_call("gnutls_certificate_set_x509_key_file", self._credentials, certificate.chain.encode(),
 			certificate.key.encode(), PEM)
 		if staple:
+			_library.gnutls_certificate_set_flags(self._credentials, SKIP_OCSP_CHECK)
 			_call("gnutls_certificate_set_ocsp_status_request_file", self._credentials, staple.encode(), 0)
 		_call("gnutls_init", ctypes.byref(self._session), SERVER | NO_SIGNAL | NO_AUTO_SEND_TICKET)
 		_call("gnutls_priority_set_direct", self._session, priority.encode(), None)
