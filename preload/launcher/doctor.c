@@ -43,15 +43,6 @@ void doctor_report(struct doctor *doctor, enum finding finding, const char *form
 	putchar('\n');
 }
 
-static bool has_tls_route(const struct settings *settings)
-{
-	for (size_t i = 0; i < settings->route_count; i++) {
-		if (settings->routes[i].action == ROUTE_TLS)
-			return true;
-	}
-	return false;
-}
-
 int doctor_subcommand(const struct invocation *invocation)
 {
 	struct doctor doctor = {.command = invocation->arguments[0]};
@@ -63,7 +54,7 @@ int doctor_subcommand(const struct invocation *invocation)
 		return EXIT_USAGE;
 	}
 	doctor.settings = &settings;
-	doctor.has_tls_route = has_tls_route(&settings);
+	doctor.has_tls_route = settings_has_route(&settings, ROUTE_TLS);
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
 		doctor.topic = checks[i].topic;
 		checks[i].run(&doctor);

@@ -8,11 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "preload/launcher/enclave_command.h"
@@ -27,19 +25,6 @@
 #define COMMAND_FILE     "/etc/airlock/command"
 #define COMMAND_MAX_FILE (1024 * 1024) // bytes
 #define DEFAULT_PATH     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// A fresh /run is empty, and airlock-tls makes no directories.
-static void make_listen_directory(const struct endpoint *listen)
-{
-	char path[sizeof(listen->path) + 1] = "";
-
-	if (listen->path[0] != '/')
-		return;
-	memcpy(path, listen->path, listen->path_length);
-	(void)dirname(path);
-	if (mkdir(path, 0755) != 0 && errno != EEXIST)
-		message_print("%s: %m", path);
-}
 
 static void report(const struct endpoint *endpoint)
 {
@@ -57,7 +42,6 @@ void enclave_prepare(const struct settings *settings)
 {
 	char nsm[ENDPOINT_TEXT_SIZE];
 
-	make_listen_directory(&settings->tls_listen);
 	enclave_seed_entropy(settings_nsm_name(settings, nsm));
 	if (settings->report.transport != 0)
 		report(&settings->report);

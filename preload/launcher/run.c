@@ -105,15 +105,6 @@ static int export_library(void)
 	return -1;
 }
 
-static bool has_route(const struct settings *settings, enum route_action action)
-{
-	for (size_t i = 0; i < settings->route_count; i++) {
-		if (settings->routes[i].action == action)
-			return true;
-	}
-	return false;
-}
-
 // Asks hostd for a sign of life, and measures the gate with the same question when that is wanted.
 static enum gate_verdict meet_hostd(const struct settings *settings)
 {
@@ -194,7 +185,7 @@ static int run_with(const struct settings *settings, const struct invocation *in
 
 	raise_loopback();
 	check_clock();
-	if (has_route(settings, ROUTE_TLS) || has_route(settings, ROUTE_DIRECT))
+	if (settings_has_route(settings, ROUTE_TLS) || settings_has_route(settings, ROUTE_DIRECT))
 		verdict = meet_hostd(settings);
 	export_state(state, verdict, invocation->user);
 	code = supervise_run(settings, invocation->arguments, invocation->user);

@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -129,11 +131,26 @@ static void end_at_once(struct tls_daemon *daemon)
 	daemon->pid = 0;
 }
 
+// An enclave's /run is empty, and airlock-tls makes no directories.
+static void make_listen_directory(const struct endpoint *listen)
+{
+	char path[sizeof(listen->path) + 1] = "";
+
+	if (listen->path[0] != '/')
+		return;
+	memcpy(path, listen->path, listen->path_length);
+	(void)dirname(path);
+	if (mkdir(path, 0755) != 0 && errno != EEXIST)
+		message_print("%s: %m", path);
+}
+
 static void start_ours(struct tls_daemon *daemon)
 {
 	int error = install_find_program("airlock-tls", daemon->program);
-	int pipe = error ? error : spawn(daemon);
+	int pipe;
 
+	make_listen_directory(&daemon->settings->tls_listen);
+	pipe = error ? error : spawn(daemon);
 	if (pipe < 0) {
 		message_print("airlock-tls: %s", strerror(-pipe));
 		say_refused(daemon->settings);
@@ -148,21 +165,12 @@ static void start_ours(struct tls_daemon *daemon)
 	say_refused(daemon->settings);
 }
 
-static bool is_needed(const struct settings *settings)
-{
-	for (size_t i = 0; i < settings->route_count; i++) {
-		if (settings->routes[i].action == ROUTE_TLS)
-			return true;
-	}
-	return false;
-}
-
 void tls_daemon_start(struct tls_daemon *daemon, const struct settings *settings)
 {
 	char version[64];
 
 	*daemon = (struct tls_daemon){.settings = settings};
-	if (is_needed(settings) &&
+	if (settings_has_route(settings, ROUTE_TLS) &&
 		control_client_ping(&settings->tls_listen, version, sizeof(version)) < 0)
 		start_ours(daemon);
 }

@@ -243,6 +243,15 @@ const struct route *settings_find_route(const struct settings *settings, const c
 	return NULL;
 }
 
+bool settings_has_route(const struct settings *settings, enum route_action action)
+{
+	for (size_t i = 0; i < settings->route_count; i++) {
+		if (settings->routes[i].action == action)
+			return true;
+	}
+	return false;
+}
+
 const char *settings_action_name(enum route_action action)
 {
 	static const char *const names[] = {

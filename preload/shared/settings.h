@@ -106,6 +106,8 @@ void settings_clear(struct settings *settings);
 const struct route *settings_find_route(const struct settings *settings, const char *name,
 	const struct address *address, uint16_t port);
 
+bool settings_has_route(const struct settings *settings, enum route_action action);
+
 const char *settings_action_name(enum route_action action);
 
 // "/dev/nsm" or "unix:PATH".

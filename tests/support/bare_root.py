@@ -35,16 +35,17 @@ class BareRoot:
 			(self.path / name).mkdir(parents=True)
 		built = build_directory()
 		for name in ("airlock", "airlock-tls", "airlock-attest"):
-			self._install(built / "bin" / name, f"usr/local/bin/{name}")
-		self._install(built / "lib/libairlock.so", "usr/local/lib/libairlock.so")
-		self._install(shutil.which("busybox"), "bin/busybox")
-		for applet in ("sh", "cat", "env", "id", "ip", "kill", "ls", "mount", "printf", "readlink", "sleep", "stat",
+			self.install(built / "bin" / name, f"usr/local/bin/{name}")
+		self.install(built / "lib/libairlock.so", "usr/local/lib/libairlock.so")
+		self.install(shutil.which("busybox"), "bin/busybox")
+		for applet in ("sh", "cat", "echo", "env", "id", "ip", "kill", "ls", "mount", "printf", "readlink", "sleep", "stat",
 				"touch"):
 			(self.path / "bin" / applet).symlink_to("busybox")
+		(self.path / "tmp").chmod(0o1777)
 		(self.path / "init").symlink_to(PROGRAM)
 		self.configure()
 
-	def _install(self, source, target):
+	def install(self, source, target):
 		shutil.copy(source, self.path / target)
 		for library in libraries_of(source):
 			copy = self.path / library.lstrip("/")
@@ -76,6 +77,7 @@ class BareRoot:
 	def boot_in_background(self):
 		return process.Daemon(self.command("/init"), env={"PATH": os.environ["PATH"]}, name="init")
 
-	def run(self, *words, mode="rw", **options):
-		return process.run(self.command(PROGRAM, "run", "--", *words, mode=mode), env={"PATH": os.environ["PATH"]},
-			**options)
+	def run(self, *words, mode="rw", before=":", prefix=(), **options):
+		"""`prefix` is a program inside that becomes `airlock run`."""
+		command = self.command(*prefix, PROGRAM, "run", "--", *words, mode=mode, before=before)
+		return process.run(command, env={"PATH": os.environ["PATH"]}, **options)
