@@ -32,6 +32,7 @@ class Case:
 	named: object = lambda made: made.root  # with --root; None: not given
 	status: int = None
 	reason: str = ""
+	ahead: int = None          # seconds from now to the timestamp
 
 	def __str__(self):
 		return self.name
@@ -39,7 +40,7 @@ class Case:
 
 def case(title, check, /, **change):
 	"""A document; the words that Case knows are not the maker's."""
-	own = {one: change.pop(one) for one in ("options", "policy", "crls", "field", "named", "status", "reason")
+	own = {one: change.pop(one) for one in ("options", "policy", "crls", "field", "named", "status", "reason", "ahead")
 		if one in change}
 	return Case(title, check, change, **own)
 
@@ -419,8 +420,8 @@ SIGNATURE = [
 TIMESTAMP = [
 	case("before the leaf's validity", 16, payload={"timestamp": (NOW - HOUR) * 1000}),
 	case("after the leaf's validity", 16, payload={"timestamp": (NOW + 4 * HOUR) * 1000}),
-	case("two minutes in the future", 16, payload={"timestamp": (NOW + 300) * 1000}),
-	case("a few seconds in the future", ACCEPTED, payload={"timestamp": (NOW + 20) * 1000}),
+	case("minutes in the future", 16, ahead=300, reason="in the future"),
+	case("a few seconds in the future", ACCEPTED, ahead=20),
 	case("young enough", ACCEPTED, options=("--any-image", "--max-age", "5m")),
 	case("older than the maximum age", 16, leaf={"lifetime": (-HOUR, HOUR)}, payload={"timestamp": (NOW - 600) * 1000},
 		options=("--any-image", "--max-age", "5m")),
@@ -518,6 +519,8 @@ def build(one):
 		made = maker.make()
 		change["payload"] = {"certificate": made.certificates["instance"],
 			"module_id": "i-0123456789abcdef0"}
+	if one.ahead:
+		change["payload"] = {"timestamp": int(time.time() + one.ahead) * 1000}
 	return maker.make(**change)
 
 
