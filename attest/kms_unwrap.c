@@ -42,9 +42,10 @@ static void export_number(const mpz_t number, uint8_t *out, size_t size)
 
 	for (size_t i = 0; i < size; i++) {
 		size_t limb = i / sizeof(mp_limb_t);
+		mp_limb_t value = limb < count ? limbs[limb] : 0;
 		unsigned shift = 8 * (unsigned)(i % sizeof(mp_limb_t));
 
-		out[size - 1 - i] = limb < count ? (uint8_t)(limbs[limb] >> shift) : 0;
+		out[size - 1 - i] = (uint8_t)(value >> shift);
 	}
 }
 

@@ -60,8 +60,8 @@ uint8_t oaep_decode(uint8_t *encoded, size_t length, uint8_t *message, size_t si
 uint8_t padding_check(const uint8_t *data, size_t length, size_t *padding)
 {
 	unsigned count = data[length - 1];
-	// 1 to 16: neither zero nor, less one, above 15.
-	unsigned wrong = mask_of_zero(count) | ((count - 1) & 0xf0);
+	// 1 to 16, and not 0: that less one has all bits set.
+	unsigned wrong = (count - 1) & 0xf0;
 
 	for (unsigned i = 1; i <= BLOCK_SIZE; i++) {
 		// The sign bit of i - count - 1: whether this byte, counted from the end, is

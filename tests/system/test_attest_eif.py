@@ -415,6 +415,7 @@ def _signatures(key, certificate):
 		"certificate-as-bytes": (4, cbor2.dumps([raw(signing_certificate=text)])),
 		"certificate-as-text": (4, cbor2.dumps([raw(signing_certificate=text.decode())])),
 		"certificate-of-256": (4, cbor2.dumps([raw(signing_certificate=[256])])),
+		"certificate-beyond-a-byte": (4, cbor2.dumps([raw(signing_certificate=[text[0] + 256, *text[1:]])])),
 		"certificate-of-negatives": (4, cbor2.dumps([raw(signing_certificate=[-1])])),
 		"certificate-empty": (4, section(certificate_text=b"")),
 		"certificate-too-long": (4, section(certificate_text=b"\n" * 16385)),

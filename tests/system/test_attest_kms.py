@@ -168,6 +168,9 @@ def _parameters(recipient, other):
 		# versions and types
 		"signed-data": (4, "message's type", made(type=kms.oid("1.2.840.113549.1.7.2"))),
 		"auth-enveloped-data": (4, "message's type", made(type=kms.oid("1.2.840.113549.1.9.16.1.23"))),
+		"type-and-one-more": (4, "message's type", made(type=tlv(kms.OID, kms.ENVELOPED_DATA[2:] + b"\1"))),
+		"type-cut": (4, "message's type", made(type=tlv(kms.OID, kms.ENVELOPED_DATA[2:-1]))),
+		"type-empty": (4, "message's type", made(type=tlv(kms.OID))),
 		"no-type": (4, "message's type", made(type=b"")),
 		"version-0": (4, "version", made(version=integer(0))),
 		"version-3": (4, "version", made(version=integer(3))),
@@ -201,7 +204,7 @@ def _parameters(recipient, other):
 		"oaep-hash-sha384": (4, "OAEP's hash", made(hash=tlv(0xa0, kms.SHA384))),
 		"oaep-hash-twice": (4, "OAEP's hash", made(hash=tlv(0xa0, kms.SHA256, kms.SHA256))),
 		"oaep-hash-with-parameters": (4, "OAEP's hash", made(hash=tlv(0xa0,
-			tlv(SEQUENCE, kms.SHA256[4:-2], tlv(5, b"\0"))))),
+			tlv(SEQUENCE, kms.SHA256_BARE[2:], tlv(5, b"\0"))))),
 		"oaep-hash-with-integer": (4, "OAEP's hash", made(hash=tlv(0xa0,
 			tlv(SEQUENCE, kms.SHA256_BARE[2:], integer(0))))),
 		"mask-hash-sha1": (4, "OAEP's mask", made(mask=tlv(0xa1, tlv(SEQUENCE, kms.MGF1, kms.SHA1)))),
@@ -302,6 +305,9 @@ def _failures(recipient):
 	modulus = recipient.public.public_numbers().n
 	flipped = bytearray(recipient.oaep(key))
 	flipped[100] ^= 1
+	beyond = 256**size
+	while beyond >= 256**size:
+		beyond = int.from_bytes(recipient.oaep(key), "big") + modulus
 	pkcs1 = b"\0\2" + bytes(255 - n % 255 for n in range(size - 35)) + b"\0" + key
 	return {
 		"oaep-random": made((int.from_bytes(os.urandom(size), "big") % modulus).to_bytes(size, "big")),
@@ -310,6 +316,7 @@ def _failures(recipient):
 		"oaep-one": made(bytes(size - 1) + b"\1"),
 		"oaep-modulus": made(modulus.to_bytes(size, "big")),
 		"oaep-modulus-less-one": made((modulus - 1).to_bytes(size, "big")),
+		"oaep-good-but-beyond-the-modulus": made(beyond.to_bytes(size, "big")),
 		"oaep-all-ones": made(b"\xff" * size),
 		"oaep-first-byte-1": encoded(first=1),
 		"oaep-first-byte-127": encoded(first=0x7f),
