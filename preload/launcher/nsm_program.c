@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "preload/launcher/helper.h"
+#include "wire/parse.h"
 
 #define TIMEOUT 5000 // ms
 #define PROGRAM "airlock-attest"
@@ -41,7 +42,7 @@ static void describe_failure(const char *nsm, const char *output, size_t length,
 	skip(&output, &length, PROGRAM);
 	skip(&output, &length, nsm);
 	if (length > 0)
-		snprintf(problem, NSM_PROBLEM_SIZE, "%.*s", (int)length, output);
+		parse_copy_printable(problem, NSM_PROBLEM_SIZE, output, length);
 	else
 		snprintf(problem, NSM_PROBLEM_SIZE, PROGRAM " ended with status %d", code);
 }
