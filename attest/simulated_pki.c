@@ -45,7 +45,7 @@ static const struct level levels[SIMULATED_PKI_LEVELS] = {
 	{"CN=", DOMAIN OWNER, 30 * 365L * DAY, HOUR, -1, true, FULL_USAGE, NULL},
 	{"CN=", "." REGION "." DOMAIN OWNER, 20 * DAY, HOUR, 2, true, FULL_USAGE,
 		CRL_URL "regional.crl"},
-	{"L=Nowhere,ST=None,C=ZZ,O=Airlock,OU=Simulated,CN=", ".zonal." REGION "." DOMAIN, 6 * DAY,
+	{"L=Nowhere,ST=None,C=ZZ,O=Airlock,OU=Simulated,CN=", ".zonal." REGION "." DOMAIN, 5 * DAY,
 		HOUR, 1, true, FULL_USAGE, CRL_URL "zonal.crl"},
 	{"CN=", "." REGION "." DOMAIN LONG_OWNER, DAY, 60, 0, true, GNUTLS_KEY_KEY_CERT_SIGN, NULL},
 	{"CN=", "." REGION ".simulated" LONG_OWNER, 3 * HOUR, 3, -1, false, 0, NULL},

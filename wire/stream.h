@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The one file of wire/ that does I/O: opening and accepting streams and working the gate, over
-// vsock and over the unix stand-in. wire/README.md explains the gate and where its numbers come
-// from. Errors are returned as -errno; errno itself may be overwritten.
+// The one file of wire/ that does I/O on streams: opening and accepting them and working the gate,
+// over vsock and over the unix stand-in. wire/README.md explains the gate and where its numbers
+// come from. Errors are returned as -errno; errno itself may be overwritten.
 #ifndef AIRLOCK_WIRE_STREAM_H
 #define AIRLOCK_WIRE_STREAM_H
 

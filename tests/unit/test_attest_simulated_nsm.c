@@ -278,8 +278,8 @@ static const struct {
 	{HOUR, 5},
 	{2 * HOUR + HOUR / 2, 4},
 	{21 * HOUR, 3},
-	{5 * DAY, 2},
-	{14 * DAY, 1},
+	{4 * DAY, 2},
+	{15 * DAY, 1},
 	{400 * DAY, 1},
 };
 
