@@ -102,6 +102,18 @@ static ssize_t receive_whole(int fd, const struct msghdr *message, int flags)
 	return (ssize_t)total;
 }
 
+// A receive of nothing: on vsock it is always 0, on TCP it waits for something, or says EAGAIN,
+// like any other. Only the calls with flags come here with some, so that read() of nothing stays 0.
+static ssize_t receive_nothing(int fd, struct socket_entry *entry, int flags)
+{
+	char byte;
+	ssize_t result = result_of(real_recv(fd, &byte, 1, flags | MSG_PEEK));
+
+	if (result == 0)
+		return -settle_judge_end(fd, entry);
+	return result > 0 ? 0 : result;
+}
+
 // What a receive on an open stream gave: is it what TCP would have given?
 static ssize_t judge_result(
 	int fd, struct socket_entry *entry, ssize_t result, const struct msghdr *message, int flags)
@@ -110,6 +122,8 @@ static ssize_t judge_result(
 
 	if (result == 0 && total_length(message) > 0)
 		return -settle_judge_end(fd, entry);
+	if (result == 0 && is_vsock && flags)
+		return receive_nothing(fd, entry, flags);
 	if (result == -ECONNRESET)
 		settle_note_reset(entry);
 	if (result == -ENOMEM && is_vsock && !(flags & MSG_PEEK))

@@ -17,6 +17,7 @@
 #include "preload/library/result.h"
 #include "preload/library/send.h"
 #include "preload/library/settle.h"
+#include "preload/library/user_memory.h"
 #include "wire/stream.h"
 
 #define ODD_FLAGS    (MSG_OOB | MSG_FASTOPEN)
@@ -41,8 +42,27 @@ static ssize_t send_return(ssize_t result, int flags, int saved_errno)
 	return result_return(result, saved_errno);
 }
 
+// vsock says ENOMEM of memory that it cannot read, too (virtio_transport_alloc_skb in the kernel's
+// net/vmw_vsock/virtio_transport_common.c).
+static ssize_t explain_no_memory(const struct socket_entry *entry, const struct msghdr *message)
+{
+	bool is_vsock = atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK;
+
+	if (is_vsock && !user_memory_is_readable(message->msg_iov, message->msg_iovlen))
+		return -EFAULT;
+	return -ENOMEM;
+}
+
+static ssize_t explain(
+	int fd, struct socket_entry *entry, ssize_t result, const struct msghdr *message)
+{
+	if (result == -EPIPE)
+		return explain_broken_pipe(fd, entry);
+	return result == -ENOMEM ? explain_no_memory(entry, message) : result;
+}
+
 // The real call gave -1 on what is probably an open stream.
-static ssize_t finish(int fd, int flags)
+static ssize_t finish(int fd, const struct msghdr *message, int flags)
 {
 	int saved_errno = errno;
 	ssize_t result = -errno;
@@ -51,9 +71,16 @@ static ssize_t finish(int fd, int flags)
 	if (result == -EAGAIN || result == -EINTR)
 		return -1;
 	entry = fds_find(fd);
-	if (entry && result == -EPIPE)
-		result = explain_broken_pipe(fd, entry);
+	if (entry)
+		result = explain(fd, entry, result, message);
 	return send_return(result, flags, saved_errno);
+}
+
+static ssize_t finish_buffer(int fd, const void *buffer, size_t length, int flags)
+{
+	struct iovec piece = {(void *)(uintptr_t)buffer, length};
+
+	return finish(fd, &(struct msghdr){.msg_iov = &piece, .msg_iovlen = 1}, flags);
 }
 
 // --- readiness
@@ -164,7 +191,7 @@ static ssize_t send_stream(
 		result = send_pieces(fd, &bare, flags);
 	else
 		result = result_of(real_sendmsg(fd, &bare, flags | MSG_NOSIGNAL));
-	return result == -EPIPE ? explain_broken_pipe(fd, entry) : result;
+	return explain(fd, entry, result, &bare);
 }
 
 static ssize_t send_slowly(
@@ -238,7 +265,7 @@ ssize_t airlock_send(int fd, const void *buffer, size_t length, int flags)
 	if (path == PATH_STREAM)
 		return send_buffer(fd, entry, buffer, length, flags);
 	sent = real_send(fd, buffer, length, flags | MSG_NOSIGNAL);
-	return sent >= 0 ? sent : finish(fd, flags);
+	return sent >= 0 ? sent : finish_buffer(fd, buffer, length, flags);
 }
 
 ssize_t airlock_write(int fd, const void *buffer, size_t length)
@@ -254,7 +281,7 @@ ssize_t airlock_write(int fd, const void *buffer, size_t length)
 		return send_buffer(fd, entry, buffer, length, 0);
 	sent = real_send(fd, buffer, length, MSG_NOSIGNAL);
 	if (sent >= 0 || errno != ENOTSOCK)
-		return sent >= 0 ? sent : finish(fd, 0);
+		return sent >= 0 ? sent : finish_buffer(fd, buffer, length, 0);
 	fds_set_plain(fd); // closed unseen, and the number is something else's now
 	errno = saved_errno;
 	return real_write(fd, buffer, length);
@@ -288,7 +315,7 @@ ssize_t airlock_writev(int fd, const struct iovec *pieces, int count)
 		sent = real_sendmsg(fd, &message, MSG_NOSIGNAL);
 	}
 	if (sent >= 0 || errno != ENOTSOCK)
-		return sent >= 0 ? sent : finish(fd, 0);
+		return sent >= 0 ? sent : finish(fd, &message, 0);
 	fds_set_plain(fd);
 	errno = saved_errno;
 	return real_writev(fd, pieces, count);
@@ -335,7 +362,7 @@ ssize_t airlock_sendmsg(int fd, const struct msghdr *message, int flags)
 		send_opening(fd, message, flags, &returned))
 		return returned;
 	returned = real_sendmsg(fd, message, path == PATH_FIRST ? flags | MSG_NOSIGNAL : flags);
-	return returned >= 0 || path == PATH_PLAIN ? returned : finish(fd, flags);
+	return returned >= 0 || path == PATH_PLAIN ? returned : finish(fd, message, flags);
 }
 
 int airlock_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)

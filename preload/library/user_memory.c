@@ -2,10 +2,8 @@
 #include "preload/library/user_memory.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 // Returns 0, -EFAULT, or another -errno when the call itself is not to be had.
@@ -42,6 +40,20 @@ int user_memory_write(void *to, const void *from, size_t size)
 		return result;
 	memcpy(to, from, size);
 	return 0;
+}
+
+bool user_memory_is_readable(const struct iovec *pieces, size_t count)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t i = 0; i < count; i++) {
+		uintptr_t at = (uintptr_t)pieces[i].iov_base, end = at + pieces[i].iov_len;
+
+		for (char byte; at < end; at = (at | (page - 1)) + 1)
+			if (user_memory_read(&byte, (const void *)at, 1) < 0)
+				return false;
+	}
+	return true;
 }
 
 int user_memory_put_address(

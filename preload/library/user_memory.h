@@ -4,8 +4,10 @@
 #ifndef AIRLOCK_PRELOAD_USER_MEMORY_H
 #define AIRLOCK_PRELOAD_USER_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "wire/compiler.h"
 
@@ -14,6 +16,10 @@
 // it is trusted.
 int user_memory_read(void *to, const void *from, size_t size) MUST_CHECK;
 int user_memory_write(void *to, const void *from, size_t size) MUST_CHECK;
+
+// Whether all that the pieces name can be read. For what a call refused, not for every call: it
+// looks at each page.
+bool user_memory_is_readable(const struct iovec *pieces, size_t count);
 
 // Hands a socket address out as move_addr_to_user in the kernel's net/socket.c does: cut to
 // *length, which then becomes the full length. -EINVAL for a negative *length, -EFAULT.

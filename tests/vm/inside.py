@@ -24,6 +24,8 @@ class Count:
 		self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
 		if report.failed:
 			self.failed.add(report.nodeid)
+			# At once: should the guest hang later, its console has told.
+			print(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext}", flush=True)
 		elif report.skipped:
 			self.skipped[report.nodeid] = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
 		elif report.when == "call":
@@ -43,7 +45,7 @@ def main(arguments):
 	os.environ["AIRLOCK_BUILD"] = "build"
 	count = Count()
 	begun = time.monotonic()
-	status = pytest.main(["-c", "tests/pytest.ini", "--rootdir", "tests", "-q", "--tb=short", *arguments], plugins=[count])
+	status = pytest.main(["-c", "tests/pytest.ini", "--rootdir", "tests", "-q", "--tb=short", "--no-summary", *arguments], plugins=[count])
 	if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
 		count.failed.add(f"pytest ended with {status}")
 	for test, seconds in sorted(count.seconds.items(), key=lambda item: -item[1])[:15]:
