@@ -32,14 +32,6 @@ struct server {
 
 // --- listening
 
-static bool fail(struct attest_error *error, const struct endpoint *endpoint, const char *reason)
-{
-	char text[ENDPOINT_TEXT_SIZE];
-
-	return attest_fail(error, ATTEST_FAULT_DEVICE, endpoint_format(endpoint, text),
-		ATTEST_NO_OFFSET, "%s", reason);
-}
-
 static bool has_file(const struct endpoint *endpoint)
 {
 	return endpoint->path[0] != '\0';
@@ -179,15 +171,22 @@ static int catch_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static int set_up(struct server *server)
+// The signals before the socket, whose file none of them shall leave behind.
+static int set_up(struct server *server, const struct endpoint *endpoint)
 {
+	int result;
+
+	raise_descriptor_limit();
 	server->signals = catch_signals();
 	if (server->signals < 0)
 		return server->signals;
+	server->listener = listen_at(endpoint);
+	if (server->listener < 0)
+		return server->listener;
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (server->epoll < 0)
 		return -errno;
-	int result = watch(server, server->signals);
+	result = watch(server, server->signals);
 	return result < 0 ? result : watch(server, server->listener);
 }
 
@@ -204,10 +203,13 @@ static void serve(struct server *server)
 	}
 }
 
-static void tear_down(const struct server *server)
+static void tear_down(const struct server *server, const struct endpoint *endpoint)
 {
 	const int fds[] = {server->epoll, server->listener, server->signals};
 
+	// Before the close: afterwards the name may already be another simulator's.
+	if (server->listener >= 0 && has_file(endpoint))
+		unlink(endpoint->path);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -221,22 +223,17 @@ bool simulated_server_run(
 	char text[ENDPOINT_TEXT_SIZE];
 	int result;
 
+	endpoint_format(endpoint, text);
 	if (endpoint->transport != ENDPOINT_UNIX)
-		return attest_fail(error, ATTEST_FAULT_USAGE, endpoint_format(endpoint, text),
-			ATTEST_NO_OFFSET, "not a unix endpoint");
-	raise_descriptor_limit();
-	server.listener = listen_at(endpoint);
-	if (server.listener < 0)
-		return fail(error, endpoint, strerror(-server.listener));
-	result = set_up(&server);
+		return attest_fail(
+			error, ATTEST_FAULT_USAGE, text, ATTEST_NO_OFFSET, "not a unix endpoint");
+	result = set_up(&server, endpoint);
 	if (result == 0) {
-		printf("listening %s\n", endpoint_format(endpoint, text));
+		printf("listening %s\n", text);
 		fflush(stdout);
 		serve(&server);
 	}
-	// Before the close: afterwards the name may already be another simulator's.
-	if (has_file(endpoint))
-		unlink(endpoint->path);
-	tear_down(&server);
-	return result < 0 ? fail(error, endpoint, strerror(-result)) : true;
+	tear_down(&server, endpoint);
+	return result == 0 || attest_fail(error, ATTEST_FAULT_DEVICE, text, ATTEST_NO_OFFSET, "%s",
+				      strerror(-result));
 }

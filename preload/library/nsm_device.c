@@ -71,6 +71,7 @@ static bool has_name(int fd)
 // ENXIO is what open(2) gives for a file of a device that is not there.
 static int open_simulated(int flags)
 {
+	UNCANCELLED;
 	int fd = nsm_socket_dial(&library_settings()->nsm);
 	int result;
 
