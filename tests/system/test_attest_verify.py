@@ -418,8 +418,8 @@ SIGNATURE = [
 ]
 
 TIMESTAMP = [
-	case("before the leaf's validity", 16, payload={"timestamp": (NOW - HOUR) * 1000}),
-	case("after the leaf's validity", 16, payload={"timestamp": (NOW + 4 * HOUR) * 1000}),
+	case("before the leaf's validity", 16, reason="outside", payload={"timestamp": (NOW - HOUR) * 1000}),
+	case("after the leaf's validity", 16, reason="outside", payload={"timestamp": (NOW + 4 * HOUR) * 1000}),
 	case("minutes in the future", 16, ahead=300, reason="in the future"),
 	case("a few seconds in the future", ACCEPTED, ahead=20),
 	case("young enough", ACCEPTED, options=("--any-image", "--max-age", "5m")),
