@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // airlock-attest verify: gathers what the caller gave, asks attest_verify, prints the answer.
 #include <getopt.h>
-#include <gnutls/x509.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,11 @@
 #include "attest/commands.h"
 #include "attest/files.h"
 #include "attest/report.h"
+#include "attest/trusted_files.h"
 #include "attest/verify.h"
 
-#define POLICY_FILE_MAX (4 << 20)
-#define ROOT_FILE_MAX   (64 << 10)
-#define CRL_FILE_MAX    (16 << 20)
-#define CRL_COUNT_MAX   32
+#define CRL_FILE_MAX  (16 << 20)
+#define CRL_COUNT_MAX 32
 
 struct command {
 	struct verify_options options;
@@ -155,65 +154,22 @@ static bool read_options(struct command *command, int argc, char **argv)
 
 // --- files
 
-static int read_policy(struct command *command)
+static int read_trusted(struct command *command)
 {
-	__attribute__((cleanup(free_bytes))) uint8_t *text = NULL;
-	struct attest_error error;
-	struct conf_error conf_error;
-	size_t length;
 	char message[512];
+	bool is_read = true;
 
-	if (!command->policy_path)
-		return EXIT_OK;
-	if (!file_read(command->policy_path, POLICY_FILE_MAX, &text, &length, &error)) {
-		command_fail("policy", &error);
+	if (command->policy_path)
+		is_read = trusted_read_policy(
+			command->policy_path, &command->policy, message, sizeof(message));
+	if (is_read && command->root_path)
+		is_read = trusted_read_root(
+			command->root_path, &command->root, message, sizeof(message));
+	if (!is_read) {
+		fprintf(stderr, "airlock-attest: %s\n", message);
 		return EXIT_USAGE;
 	}
-	command->policy = policy_parse((const char *)text, length, &conf_error);
 	command->options.policy = command->policy;
-	if (command->policy)
-		return EXIT_OK;
-	fprintf(stderr, "airlock-attest: %s\n",
-		conf_error_format(&conf_error, command->policy_path, message, sizeof(message)));
-	return EXIT_USAGE;
-}
-
-// Exactly one certificate, DER or PEM.
-static bool decode_root(const uint8_t *text, size_t length, gnutls_datum_t *der)
-{
-	gnutls_datum_t datum = {(unsigned char *)(uintptr_t)text, (unsigned)length};
-	gnutls_x509_crt_t *list = NULL;
-	unsigned count = 0;
-	bool is_der = length > 0 && text[0] == 0x30;
-	bool is_one;
-
-	if (gnutls_x509_crt_list_import2(&list, &count, &datum,
-		    is_der ? GNUTLS_X509_FMT_DER : GNUTLS_X509_FMT_PEM, 0) < 0)
-		return false;
-	is_one = count == 1 && gnutls_x509_crt_export2(list[0], GNUTLS_X509_FMT_DER, der) >= 0;
-	for (unsigned i = 0; i < count; i++)
-		gnutls_x509_crt_deinit(list[i]);
-	gnutls_free(list);
-	return is_one;
-}
-
-static int read_root(struct command *command)
-{
-	__attribute__((cleanup(free_bytes))) uint8_t *text = NULL;
-	struct attest_error error;
-	size_t length;
-
-	if (!command->root_path)
-		return EXIT_OK;
-	if (!file_read(command->root_path, ROOT_FILE_MAX, &text, &length, &error)) {
-		command_fail("root", &error);
-		return EXIT_USAGE;
-	}
-	if (!decode_root(text, length, &command->root)) {
-		fprintf(stderr, "airlock-attest: root: %s: not one certificate in PEM or DER\n",
-			command->root_path);
-		return EXIT_USAGE;
-	}
 	command->options.root = (struct bytes){command->root.data, command->root.size};
 	return EXIT_OK;
 }
@@ -282,9 +238,7 @@ int command_verify(int argc, char **argv)
 
 	if (!read_options(&command, argc, argv))
 		return command_usage("verify");
-	status = read_policy(&command);
-	if (status == EXIT_OK)
-		status = read_root(&command);
+	status = read_trusted(&command);
 	if (status == EXIT_OK)
 		status = read_crls(&command);
 	return status == EXIT_OK ? verify(&command, argv[optind]) : status;
