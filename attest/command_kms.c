@@ -15,6 +15,8 @@
 #define KEY_FILE_MAX 16384
 // In base64, in lines.
 #define INPUT_MAX ((size_t)2 * KMS_ENVELOPE_MAX)
+// More than reading a key and unwrapping go down, GnuTLS and nettle included.
+#define STACK_USED 131072
 
 // Base64 as the API gives it, or the bytes themselves: those begin with a SEQUENCE's tag, which as
 // a text is the digit 0, and no text of theirs begins so. Decodes in place.
@@ -73,6 +75,15 @@ static int write_plaintext(
 	return status;
 }
 
+// What was called has returned, and its stack lies there still: reading a key leaves parts of it
+// there.
+static __attribute__((noinline)) void wipe_stack(void)
+{
+	uint8_t below[STACK_USED];
+
+	explicit_bzero(below, sizeof(below));
+}
+
 static int unwrap(const char *key_path, const char *path)
 {
 	struct kms_envelope envelope;
@@ -81,16 +92,18 @@ static int unwrap(const char *key_path, const char *path)
 	uint8_t *data;
 	int status;
 
-	kms_key_wipe_numbers();
 	key = read_key(key_path, &error);
-	if (!key)
+	if (!key) {
+		wipe_stack();
 		return command_fail(key_path, &error);
+	}
 	if (read_envelope(path, &data, &envelope, &error))
 		status = write_plaintext(&envelope, key, path);
 	else
 		status = command_fail(path, &error);
 	free(data);
 	kms_key_free(key);
+	wipe_stack();
 	return status;
 }
 

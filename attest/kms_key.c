@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // GnuTLS reads and checks the key file; nettle, which has blinded private operations on raw numbers
-// where GnuTLS has none for OAEP, then gets the numbers.
+// where GnuTLS has none for OAEP, then gets the numbers. Those are GMP's, whose allocator GnuTLS
+// replaces by one that zeroes what it frees, for the whole process, when it is loaded.
 #include "attest/kms_key.h"
 
 #include <gnutls/gnutls.h>
@@ -13,46 +14,12 @@ static bool refuse(struct attest_error *error, const char *reason)
 	return attest_fail(error, ATTEST_FAULT_USAGE, NULL, ATTEST_NO_OFFSET, "%s", reason);
 }
 
-// --- wiping
-
-static void free_wiped(void *memory, size_t size)
-{
-	explicit_bzero(memory, size);
-	free(memory);
-}
-
-// GMP's contract: never NULL (GMP manual 14, "Custom Allocation").
-static void *allocate(size_t size)
-{
-	void *memory = malloc(size);
-
-	if (!memory)
-		abort();
-	return memory;
-}
-
-static void *move_wiped(void *memory, size_t old_size, size_t new_size)
-{
-	void *moved = allocate(new_size);
-
-	memcpy(moved, memory, old_size < new_size ? old_size : new_size);
-	free_wiped(memory, old_size);
-	return moved;
-}
-
-void kms_key_wipe_numbers(void)
-{
-	mp_set_memory_functions(allocate, move_wiped, free_wiped);
-}
-
 static void clear_number(gnutls_datum_t *number)
 {
 	if (number->data)
 		explicit_bzero(number->data, number->size);
 	gnutls_free(number->data);
 }
-
-// --- loading
 
 struct raw_key {
 	gnutls_datum_t modulus, exponent, d, p, q, coefficient, d_p, d_q;

@@ -19,14 +19,8 @@ struct kms_key {
 
 // Reads an unencrypted PEM key, PKCS#8 or PKCS#1, of 2048, 3072 or 4096 bits: what KMS takes. Free
 // with kms_key_free. NULL with *error filled (USAGE).
-//
-// GMP keeps the key's numbers: who wants them wiped gives GMP an allocator that does so
-// (kms_key_wipe_numbers), before any other use of GMP.
 struct kms_key *kms_key_parse(
 	const void *pem, size_t length, struct attest_error *error) MUST_CHECK;
 void kms_key_free(struct kms_key *key);
-
-// From now on every number of GMP is zeroed when it is freed or moved. For the whole process.
-void kms_key_wipe_numbers(void);
 
 #endif

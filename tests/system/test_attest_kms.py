@@ -6,6 +6,7 @@ import base64
 import datetime
 import hashlib
 import os
+import signal
 import subprocess
 
 import pytest
@@ -372,6 +373,56 @@ def test_the_last_paddings_that_are_good_open(unwrap, recipient):
 		encoded = kms.encode_oaep(recipient.size, key)
 		opened(unwrap(Envelope(recipient, b"", iv=tlv(OCTETS, iv), encrypted_key=tlv(OCTETS, recipient.raise_raw(encoded)),
 			ciphertext=kms.encrypt(key, iv, kms.pad(plaintext))).ber()), plaintext)
+
+
+# --- what is left in memory
+
+def _writable_memory(pid):
+	with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+		for line in maps:
+			place, permissions = line.split()[:2]
+			begin, end = (int(part, 16) for part in place.split("-"))
+			if "w" in permissions and not line.rstrip().endswith("[vvar]"):
+				memory.seek(begin)
+				yield memory.read(end - begin)
+
+
+def _left_in_memory(directory, library, needles):
+	"""The names of those that the process still holds when it ends."""
+	command = [ATTEST, "kms", "unwrap", "--key", directory / "key.pem", directory / "message"]
+	child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+		env={**os.environ, "LD_PRELOAD": library})
+	os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+	try:
+		memory = b"".join(_writable_memory(child.pid))
+	finally:
+		child.send_signal(signal.SIGCONT)
+		output, _ = child.communicate(timeout=10)
+	return {name for name, needle in needles.items() if needle in memory}, output
+
+
+@pytest.mark.parametrize("is_good", [True, False], ids=["opens", "does-not-open"])
+def test_no_secret_is_left_in_memory(directory, recipient, probe, is_good):
+	if b"__asan_init" in ATTEST.read_bytes():
+		pytest.skip("a sanitizer keeps what was freed, and must be the first library")
+	key, iv, secret = os.urandom(32), os.urandom(16), os.urandom(48)
+	padded = kms.pad(secret) if is_good else secret + bytes(16)
+	(directory / "key.pem").write_bytes(recipient.pem())
+	(directory / "message").write_bytes(Envelope(recipient, b"", iv=tlv(OCTETS, iv),
+		encrypted_key=tlv(OCTETS, recipient.oaep(key)), ciphertext=kms.encrypt(key, iv, padded)).ber())
+	numbers = recipient.key.private_numbers()
+	secrets = {"plaintext": secret, "content key": key, "PEM": recipient.pem()}
+	for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp"):
+		number = getattr(recipient.key.private_numbers(), name)
+		for order in ("big", "little"):
+			secrets[f"{name} {order}"] = number.to_bytes((number.bit_length() + 7) // 8, order)
+	# In pieces: what is freed is overwritten in part. Those of the PEM that it shares with others are not.
+	needles = {f"{name} at {at}": whole[at:at + 16] for name, whole in secrets.items()
+		for at in range(100 if name == "PEM" else 0, len(whole) - 100 if name == "PEM" else len(whole) - 15, 8)}
+	needles["control"] = str(directory).encode()
+	found, output = _left_in_memory(directory, probe("stopping", "-shared", "-fPIC", "-Wl,-z,now"), needles)
+	assert found == {"control"}
+	assert output == (secret if is_good else b"")
 
 
 # --- keys and usage
