@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire/clock.h"
 #include "wire/stream.h"
 
 #define MAX_CLIENTS  16 // more wait in the backlog
@@ -42,13 +43,6 @@ struct admin {
 	struct client clients[MAX_CLIENTS];
 	size_t client_count;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // ---------------------------------------------------------------- answers
 
@@ -102,7 +96,7 @@ static void accept_client(struct admin *admin)
 	struct timeval limit = {.tv_sec = CLIENT_TIME / 1000};
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	admin->clients[admin->client_count++] =
-		(struct client){.fd = fd, .deadline = now_ms() + CLIENT_TIME};
+		(struct client){.fd = fd, .deadline = clock_now_ms() + CLIENT_TIME};
 }
 
 // Returns false when the client is done with.
@@ -132,7 +126,7 @@ static void drop_client(struct admin *admin, size_t index)
 // Backwards, because the last client takes a dropped one's place.
 static void serve_clients(struct admin *admin, const struct pollfd *polled)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_now_ms();
 	for (size_t i = admin->client_count; i-- > 0;) {
 		struct client *client = &admin->clients[i];
 		bool is_staying = now < client->deadline;
@@ -145,7 +139,7 @@ static void serve_clients(struct admin *admin, const struct pollfd *polled)
 
 static int time_to_deadline(const struct admin *admin)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_now_ms();
 	int shortest = -1;
 	for (size_t i = 0; i < admin->client_count; i++) {
 		uint64_t deadline = admin->clients[i].deadline;

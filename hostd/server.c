@@ -21,6 +21,7 @@
 #include "hostd/metrics.h"
 #include "hostd/notify.h"
 #include "hostd/worker.h"
+#include "wire/clock.h"
 
 #define SERVER_MAX_WORKERS 256
 #define SERVER_MESSAGE     512
@@ -141,14 +142,6 @@ static bool server_reload(struct server *server, char *message, size_t size)
 	return is_done;
 }
 
-static uint64_t server_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static bool answer_status(void *context, FILE *out)
 {
 	struct server *server = context;
@@ -157,7 +150,7 @@ static bool answer_status(void *context, FILE *out)
 	fprintf(out, "version %s\n", AIRLOCK_VERSION);
 	fprintf(out, "configuration %s\n", server->config_path);
 	fprintf(out, "state %s\n", atomic_load(&statistics->is_draining) ? "draining" : "running");
-	fprintf(out, "uptime %ju s\n", (uintmax_t)(server_now() - server->started_at) / 1000);
+	fprintf(out, "uptime %ju s\n", (uintmax_t)(clock_now_ms() - server->started_at) / 1000);
 	fprintf(out, "workers %u\n", server->worker_count);
 	fprintf(out, "streams open %jd\n", (intmax_t)atomic_load(&statistics->streams_open));
 	fprintf(out, "streams relaying %jd\n",
@@ -236,7 +229,7 @@ static bool server_create(struct server *server, struct config *config, char *me
 
 	pthread_mutex_init(&shared->lock, NULL);
 	pthread_mutex_init(&server->reload_lock, NULL);
-	server->started_at = server_now();
+	server->started_at = clock_now_ms();
 	shared->config = config;
 	log_set_level(config->log_level);
 	shared->statistics = &server->statistics;
@@ -282,7 +275,7 @@ static void server_drain(struct server *server)
 	uint64_t deadline;
 
 	pthread_mutex_lock(&server->reload_lock);
-	deadline = server_now() + server->shared.config->drain_timeout;
+	deadline = clock_now_ms() + server->shared.config->drain_timeout;
 	notify_service_manager("STOPPING=1");
 	log_message(LOG_LEVEL_INFO, "draining for at most %lu ms",
 		server->shared.config->drain_timeout);
@@ -290,7 +283,7 @@ static void server_drain(struct server *server)
 	atomic_store(&server->shared.is_draining, true);
 	server_publish(server, NULL, NULL);
 	pthread_mutex_unlock(&server->reload_lock);
-	while (atomic_load(&server->shared.running) && server_now() < deadline) {
+	while (atomic_load(&server->shared.running) && clock_now_ms() < deadline) {
 		int number = sigtimedwait(&server->signals, NULL, &look);
 
 		if (number == SIGTERM || number == SIGINT)

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -18,17 +17,10 @@
 #include "hostd/log.h"
 #include "hostd/relay.h"
 #include "hostd/verbs.h"
+#include "wire/clock.h"
 
 #define WORKER_BATCH     256 // events a turn
 #define WORKER_LOG_QUOTA 20  // lines a second, see worker_may_log
-
-static uint64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static uint64_t session_token(const struct session *session, uint8_t part)
 {
@@ -241,7 +233,7 @@ static void worker_turn(struct worker *worker)
 	struct epoll_event events[WORKER_BATCH];
 	int count = epoll_wait(worker->epoll, events, WORKER_BATCH, worker_patience(worker));
 
-	worker->now = clock_now();
+	worker->now = clock_now_ms();
 	for (int at = 0; at < count; at++)
 		worker_handle(worker, &events[at]);
 	if (resolver_timeout(worker->resolver) == 0)
@@ -342,7 +334,7 @@ struct worker *worker_start(struct shared *shared, unsigned number, char *messag
 	}
 	worker->shared = shared;
 	worker->number = number;
-	worker->now = clock_now();
+	worker->now = clock_now_ms();
 	worker->epoll = epoll_create1(EPOLL_CLOEXEC);
 	worker->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	worker->decision = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

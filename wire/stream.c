@@ -22,6 +22,8 @@
 
 #include <linux/vm_sockets.h>
 
+#include "wire/clock.h"
+
 // 0..2 are the program's standard streams even while they are closed.
 #define LOWEST_FD 3
 
@@ -39,14 +41,6 @@ static uint32_t random_number(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	number = (uint32_t)now.tv_nsec ^ ((uint32_t)getpid() << 16);
 	return number * 2654435761u >> 7; // Knuth's multiplicative hash spreads the low bits
-}
-
-static int64_t now_milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 // Sleeps for a half to one and a half times the given time.
@@ -123,7 +117,7 @@ static int set_connect_timeout(int fd)
 static int wait_writable(int fd, int64_t deadline)
 {
 	for (;;) {
-		int64_t left = deadline - now_milliseconds();
+		int64_t left = deadline - (int64_t)clock_now_ms();
 		struct pollfd entry = {.fd = fd, .events = POLLOUT};
 		int ready = poll(&entry, 1, left > 0 ? (int)left : 0);
 		if (ready > 0)
@@ -147,7 +141,7 @@ int stream_finish_dial(int fd)
 
 static int wait_connected(int fd)
 {
-	int result = wait_writable(fd, now_milliseconds() + STREAM_CONNECT_TIMEOUT);
+	int result = wait_writable(fd, (int64_t)clock_now_ms() + STREAM_CONNECT_TIMEOUT);
 
 	return result < 0 ? result : stream_finish_dial(fd);
 }
@@ -242,7 +236,7 @@ static int arm_unix_gate(int fd, int *send_buffer)
 int stream_send_request(int fd, enum endpoint_transport transport,
 	const uint8_t request[static REQUEST_SIZE], int *send_buffer)
 {
-	int64_t deadline = now_milliseconds() + STREAM_CONNECT_TIMEOUT;
+	int64_t deadline = (int64_t)clock_now_ms() + STREAM_CONNECT_TIMEOUT;
 	int result = 0;
 
 	*send_buffer = 0;

@@ -5,28 +5,20 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "wire/clock.h"
 #include "wire/stream.h"
 
 #define HEARTBEAT 0xb7
 #define PATIENCE  5000 // ms, all attempts together
 #define PAUSE     200  // ms between two
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 // Returns 0, -EAGAIN interrupted, -ETIMEDOUT.
 static int await(int fd, short events, int64_t deadline)
 {
 	struct pollfd item = {.fd = fd, .events = events};
-	int64_t left = deadline - now_ms();
+	int64_t left = deadline - (int64_t)clock_now_ms();
 	int count = poll(&item, 1, left > 0 ? (int)left : 0);
 
 	if (count < 0)
@@ -77,10 +69,10 @@ static int report_once(const struct endpoint *endpoint, int64_t deadline)
 
 int enclave_report(const struct endpoint *endpoint)
 {
-	int64_t deadline = now_ms() + PATIENCE;
+	int64_t deadline = (int64_t)clock_now_ms() + PATIENCE;
 	int error = report_once(endpoint, deadline);
 
-	while (error && now_ms() + PAUSE < deadline) {
+	while (error && (int64_t)clock_now_ms() + PAUSE < deadline) {
 		(void)poll(NULL, 0, PAUSE);
 		error = report_once(endpoint, deadline);
 	}

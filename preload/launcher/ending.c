@@ -8,16 +8,9 @@
 #include <time.h>
 
 #include "preload/launcher/message.h"
+#include "wire/clock.h"
 
 #define LONG 300 // ms of waiting that are worth a word
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static bool has_ended(pid_t child)
 {
@@ -32,7 +25,7 @@ static bool has_ended(pid_t child)
 // Returns the signal that came before the deadline, 0 for none.
 static int next_signal(const sigset_t *set, uint64_t deadline)
 {
-	uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
+	uint64_t now = clock_now_ms(), left = deadline > now ? deadline - now : 0;
 	struct timespec timeout = {
 		.tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000};
 	int number = sigtimedwait(set, NULL, &timeout);
@@ -53,12 +46,12 @@ static sigset_t watched_signals(void)
 
 bool ending_wait(pid_t child, unsigned timeout_ms, const char *what)
 {
-	uint64_t begun = now_ms(), deadline = begun + timeout_ms;
+	uint64_t begun = clock_now_ms(), deadline = begun + timeout_ms;
 	sigset_t set = watched_signals();
 	bool is_said = false;
 
 	while (!has_ended(child)) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 		int number;
 
 		if (now >= deadline)

@@ -10,18 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "preload/launcher/install.h"
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+#include "wire/clock.h"
 
 // execve(2) changes neither its arguments nor their texts; POSIX says why its type denies it.
 static _Noreturn void execute(const char *program, const char *const *arguments, int output)
@@ -45,7 +37,7 @@ static ssize_t read_output(int fd, uint64_t deadline, char *output, size_t size)
 	size_t length = 0;
 
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 		bool is_full = length == size;
 		ssize_t count;
 
@@ -68,7 +60,7 @@ static ssize_t read_output(int fd, uint64_t deadline, char *output, size_t size)
 static ssize_t attend(
 	pid_t child, int fd, unsigned timeout_ms, char *output, size_t size, int *code)
 {
-	ssize_t length = read_output(fd, now_ms() + timeout_ms, output, size);
+	ssize_t length = read_output(fd, clock_now_ms() + timeout_ms, output, size);
 	int status;
 
 	if (length < 0) {

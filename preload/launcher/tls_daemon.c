@@ -16,25 +16,17 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "preload/launcher/ending.h"
 #include "preload/launcher/install.h"
 #include "preload/launcher/message.h"
 #include "preload/shared/control_client.h"
+#include "wire/clock.h"
 
 #define READY_TIMEOUT 10000 // ms; loading the system's anchors takes about ten
 #define RESTART_PAUSE 1000  // ms
 #define STOP_TIMEOUT  12000 // ms until it is killed; it takes up to ten to pass on what it holds
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // Nothing of the environment that GnuTLS or the loader would read. Without a wish for messages only
 // errors are printed: it shares the program's standard error.
@@ -78,7 +70,7 @@ static int spawn(struct tls_daemon *daemon)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	daemon->started_at = now_ms();
+	daemon->started_at = clock_now_ms();
 	daemon->restart_at = 0;
 	daemon->pid = fork();
 	if (daemon->pid == 0) {
@@ -96,12 +88,12 @@ static int spawn(struct tls_daemon *daemon)
 static bool wait_ready(int pipe)
 {
 	struct pollfd item = {.fd = pipe, .events = POLLIN};
-	uint64_t deadline = now_ms() + READY_TIMEOUT;
+	uint64_t deadline = clock_now_ms() + READY_TIMEOUT;
 	char byte;
 	int count;
 
 	do {
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 
 		count = poll(&item, 1, now < deadline ? (int)(deadline - now) : 0);
 	} while (count < 0 && errno == EINTR);
@@ -192,7 +184,7 @@ bool tls_daemon_note_end(struct tls_daemon *daemon, pid_t child, int status)
 
 int tls_daemon_wait(const struct tls_daemon *daemon)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_now_ms();
 
 	if (daemon->restart_at == 0)
 		return -1;
@@ -207,7 +199,7 @@ void tls_daemon_restart(struct tls_daemon *daemon)
 	if (pipe >= 0)
 		close(pipe);
 	else
-		daemon->restart_at = now_ms() + RESTART_PAUSE;
+		daemon->restart_at = clock_now_ms() + RESTART_PAUSE;
 }
 
 void tls_daemon_stop(struct tls_daemon *daemon)

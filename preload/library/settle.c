@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/time.h>
-#include <time.h>
 
 #include "preload/library/fds.h"
 #include "preload/library/library.h"
@@ -22,6 +21,7 @@
 #include "preload/library/real.h"
 #include "preload/library/result.h"
 #include "preload/shared/control_client.h"
+#include "wire/clock.h"
 #include "wire/outcome.h"
 #include "wire/stream.h"
 
@@ -160,14 +160,6 @@ static bool is_interrupted(bool has_timeout)
 	return false;
 }
 
-static int64_t now_milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 // SO_SNDTIMEO, rounded up to milliseconds; 0: none.
 static int64_t send_timeout(int fd)
 {
@@ -183,7 +175,7 @@ static int64_t send_timeout(int fd)
 static int wait_until(int fd, uint64_t cookie, int64_t deadline)
 {
 	struct pollfd item = {.fd = fd, .events = POLLOUT};
-	int64_t left = deadline - now_milliseconds();
+	int64_t left = deadline - (int64_t)clock_now_ms();
 	int count = poll(&item, 1, deadline == 0 ? -1 : left > 0 ? (int)left : 0);
 
 	if (count == 0)
@@ -213,7 +205,7 @@ static int wait_by_asking(int fd, struct socket_entry *entry, int64_t timeout)
 static int wait_for_gate(int fd, struct socket_entry *entry, int64_t timeout)
 {
 	uint64_t cookie = atomic_load(&entry->cookie);
-	int64_t deadline = timeout > 0 ? now_milliseconds() + timeout : 0;
+	int64_t deadline = timeout > 0 ? (int64_t)clock_now_ms() + timeout : 0;
 
 	for (;;) {
 		enum socket_phase phase = settle_look(fd, entry);

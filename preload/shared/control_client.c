@@ -15,6 +15,7 @@
 
 #include <linux/vm_sockets.h>
 
+#include "wire/clock.h"
 #include "wire/stream.h"
 
 #define PING_TIMEOUT    5000  // ms
@@ -26,14 +27,6 @@ struct conversation {
 	int send_buffer;   // of the stand-in, before the gate was armed
 	uint64_t deadline; // CLOCK_MONOTONIC, ms
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // Unique at least among the processes and moments of one system.
 static void fill_from_clock(uint8_t id[static REQUEST_ID_SIZE])
@@ -66,7 +59,7 @@ static int conversation_wait(const struct conversation *talk, short events)
 	struct pollfd item = {.fd = talk->fd, .events = events};
 
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 		int count;
 
 		if (now >= talk->deadline)
@@ -85,7 +78,7 @@ static int conversation_begin(struct conversation *talk, const struct endpoint *
 	uint8_t bytes[REQUEST_SIZE];
 	int error;
 
-	talk->deadline = now_ms() + timeout_ms;
+	talk->deadline = clock_now_ms() + timeout_ms;
 	talk->fd = stream_dial(endpoint);
 	if (talk->fd < 0)
 		return talk->fd == -EACCES ? -EPERM : talk->fd;
@@ -270,9 +263,9 @@ int control_client_measure_gate(
 		return error;
 	if (window)
 		*window = window_of(&talk, endpoint->transport);
-	sent = now_ms();
+	sent = clock_now_ms();
 	error = conversation_wait(&talk, POLLOUT);
-	held = now_ms() - sent;
+	held = clock_now_ms() - sent;
 	end = conversation_end(&talk, &answer);
-	return error ? error : judge_gate(held, now_ms() - sent, milliseconds, end, &answer);
+	return error ? error : judge_gate(held, clock_now_ms() - sent, milliseconds, end, &answer);
 }

@@ -16,12 +16,12 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "preload/tls/tls_log.h"
 #include "preload/tls/tls_stream.h"
+#include "wire/clock.h"
 #include "wire/stream.h"
 
 #define BACKLOG       4096
@@ -35,14 +35,6 @@
 static uint64_t pack(enum tls_part part, uint32_t index, uint32_t generation)
 {
 	return (uint64_t)part << 56 | (uint64_t)(index & MAX_INDEX) << 32 | generation;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static int watch(struct tls_server *server, int fd, uint32_t events, uint64_t data, int operation)
@@ -193,8 +185,9 @@ static void free_ended(struct tls_server *server)
 
 static int wait_time(const struct tls_server *server)
 {
-	int wait =
-		server->ready ? 0 : deadlines_wait(server->deadlines, TLS_DEADLINE_COUNT, now_ms());
+	int wait = server->ready
+			   ? 0
+			   : deadlines_wait(server->deadlines, TLS_DEADLINE_COUNT, clock_now_ms());
 
 	if (server->must_stop && (wait < 0 || wait > DRAIN_STEP))
 		return DRAIN_STEP;
@@ -215,7 +208,7 @@ int tls_server_run(struct tls_server *server)
 
 		if (count < 0 && errno != EINTR)
 			return -errno;
-		server->memory.now = now_ms();
+		server->memory.now = clock_now_ms();
 		for (int i = 0; i < count; i++)
 			handle_event(server, &events[i]);
 		run_ready(server);
@@ -263,7 +256,7 @@ int tls_server_open(struct tls_server *server, const struct settings *settings)
 	memset(server, 0, sizeof(*server));
 	server->settings = settings;
 	server->listener = server->signals = -1;
-	server->memory.now = now_ms();
+	server->memory.now = clock_now_ms();
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (server->epoll < 0)
 		return -errno;
