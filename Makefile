@@ -5,6 +5,7 @@
 # make fuzz       every fuzz target for FUZZ_SECONDS each (clang)
 # make bench      ratios against peers, into build/bench/
 # make check      formatting, cppcheck, shellcheck, man page syntax
+# make image      the enclave image of Dockerfile.enclave, by buildah or Docker; make eif its image file too
 # make install    PREFIX, DESTDIR
 # SANITIZE=address,undefined or thread; WERROR=1; BUILD=dir for a second tree beside the first.
 
@@ -108,6 +109,13 @@ include tests/tests.mk
 demo: all
 	demo/run
 
+# The enclave image and its file; see README.md.
+image:
+	BUILD=$(BUILD) scripts/build-image
+
+eif: image $(BUILD)/bin/airlock-attest
+	BUILD=$(BUILD) scripts/build-eif
+
 check:
 	scripts/check
 
@@ -127,5 +135,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check install clean
+.PHONY: all demo image eif check install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
