@@ -5,14 +5,7 @@
 #define AIRLOCK_ATTEST_COMMANDS_H
 
 #include "attest/error.h"
-
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_NO = 1,        // the answer is no
-	EXIT_USAGE = 2,     // usage or configuration
-	EXIT_TRANSPORT = 3, // device or transport
-	EXIT_MALFORMED = 4, // malformed input
-};
+#include "wire/exit_code.h"
 
 #define DEFAULT_NSM "/dev/nsm"
 

@@ -9,12 +9,7 @@
 #include "hostd/explain.h"
 #include "hostd/server.h"
 #include "wire/compiler.h"
-
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_USAGE = 2,
-	EXIT_TRANSPORT = 3,
-};
+#include "wire/exit_code.h"
 
 struct subcommand {
 	const char *name;

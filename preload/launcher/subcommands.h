@@ -6,12 +6,7 @@
 
 #include <stdbool.h>
 
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_NO = 1,        // the answer is no
-	EXIT_USAGE = 2,     // usage or configuration
-	EXIT_TRANSPORT = 3, // device or transport
-};
+#include "wire/exit_code.h"
 
 struct enclave_user;
 

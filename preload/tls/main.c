@@ -17,13 +17,7 @@
 #include "preload/tls/sandbox.h"
 #include "preload/tls/tls_log.h"
 #include "preload/tls/tls_server.h"
-
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_NO = 1,        // it refuses to start
-	EXIT_USAGE = 2,     // usage or configuration
-	EXIT_TRANSPORT = 3, // cannot listen
-};
+#include "wire/exit_code.h"
 
 struct options {
 	const char *conf;
