@@ -12,7 +12,7 @@
 
 #define CONF_MAX_FILE (1024 * 1024) // bytes; a longer file is refused
 
-#define DEFAULT_HOSTD      "vsock:parent:9000-9015"
+#define DEFAULT_HOSTD      "vsock:parent:9001-9016"
 #define DEFAULT_TLS_LISTEN "unix:/run/airlock/tls.sock"
 #define DEFAULT_POOL_IPV4  "198.18.0.0/15"
 #define DEFAULT_POOL_IPV6  "fd61:6972:6c6f::/96"

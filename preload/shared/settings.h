@@ -69,7 +69,7 @@ enum settings_log_level {
 };
 
 struct settings {
-	struct endpoint hostd;      // default vsock:parent:9000-9015
+	struct endpoint hostd;      // default vsock:parent:9001-9016
 	struct endpoint tls_listen; // default unix:/run/airlock/tls.sock
 	struct route *routes;       // mmap'ed
 	size_t route_count;

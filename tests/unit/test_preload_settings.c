@@ -52,7 +52,7 @@ Test(settings, an_empty_text_gives_the_documented_defaults)
 	struct settings settings = parse("");
 	char *text = print(&settings);
 
-	cr_assert_str_eq(text, "hostd vsock:3:9000-9015\n"
+	cr_assert_str_eq(text, "hostd vsock:3:9001-9016\n"
 			       "names pool\n"
 			       "pool 198.18.0.0/15 fd61:6972:6c6f::/96\n"
 			       "gate auto\n"
