@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -23,31 +22,18 @@
 #include <linux/vm_sockets.h>
 
 #include "wire/clock.h"
+#include "wire/random.h"
 
 // 0..2 are the program's standard streams even while they are closed.
 #define LOWEST_FD 3
 
 // --- small helpers
 
-// Jitter and spreading over ports, nothing secret: early in a boot, when getrandom would block, the
-// clock's nanoseconds have to do.
-static uint32_t random_number(void)
-{
-	uint32_t number;
-	struct timespec now;
-
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) == sizeof(number))
-		return number;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	number = (uint32_t)now.tv_nsec ^ ((uint32_t)getpid() << 16);
-	return number * 2654435761u >> 7; // Knuth's multiplicative hash spreads the low bits
-}
-
 // Sleeps for a half to one and a half times the given time.
 static void sleep_about(unsigned milliseconds)
 {
 	long half = milliseconds * 500000L;
-	long nanoseconds = half + random_number() % (2 * half);
+	long nanoseconds = half + (long)(random_number() % (uint64_t)(2 * half));
 	struct timespec pause = {.tv_nsec = nanoseconds};
 
 	while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
@@ -151,7 +137,7 @@ static int connect_to(int fd, const struct endpoint *endpoint)
 {
 	struct sockaddr_storage address;
 	uint32_t count = endpoint_count(endpoint);
-	uint32_t index = count > 1 ? random_number() % count : 0;
+	uint32_t index = count > 1 ? (uint32_t)(random_number() % count) : 0;
 	socklen_t length = endpoint_to_sockaddr(endpoint, index, &address);
 
 	if (connect(fd, (const struct sockaddr *)&address, length) == 0)

@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "wire/random.h"
 
 #define STATE_DIRECTORY "/dev/shm"
 #define STATE_MAGIC     0x41495253544c4f43u
@@ -24,17 +24,6 @@
 	1u // changes with the meaning of any field; a change of size is seen without it
 #define STATE_MODE   0600
 #define MAX_ATTEMPTS 4
-
-static uint64_t random_number(void)
-{
-	struct timespec now;
-	uint64_t number;
-
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) == sizeof(number))
-		return number;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uint64_t)(uintptr_t)&now;
-}
 
 // Growing a file past RLIMIT_FSIZE raises SIGXFSZ, whose default kills (setrlimit(2)); a page that
 // a full tmpfs cannot give raises SIGBUS. Neither may happen to a program because of us.
