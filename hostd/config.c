@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include "hostd/config_build.h"
-
-#define CONFIG_MAX_SIZE (1024 * 1024) // bytes of text
+#include "wire/conf_file.h"
 
 struct shared_config {
 	struct config config; // first: the two have one address
@@ -57,33 +56,12 @@ struct config *config_parse(const char *text, size_t length, struct conf_error *
 	return NULL;
 }
 
-// Up to CONFIG_MAX_SIZE bytes of the file in *text, which the caller frees. Returns the length or
-// -errno.
-static ssize_t read_file(int fd, char **text)
-{
-	*text = malloc(CONFIG_MAX_SIZE + 1);
-	if (!*text)
-		return -ENOMEM;
-	size_t length = 0;
-	while (length <= CONFIG_MAX_SIZE) {
-		ssize_t got = read(fd, *text + length, CONFIG_MAX_SIZE + 1 - length);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return (ssize_t)length;
-		length += (size_t)got;
-	}
-	return -EFBIG;
-}
-
 struct config *config_load(const char *path, char *message, size_t size)
 {
 	struct config *config = NULL;
-	char *text = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -errno : read_file(fd, &text);
+	char *text = malloc(CONF_FILE_MAX + 1);
+	int fd = text ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t length = fd < 0 ? -errno : conf_file_read(fd, text, CONF_FILE_MAX + 1);
 	if (fd >= 0)
 		close(fd);
 	if (length < 0) {

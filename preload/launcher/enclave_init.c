@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,10 +20,10 @@
 #include "preload/launcher/enclave_report.h"
 #include "preload/launcher/message.h"
 #include "preload/launcher/subcommands.h"
+#include "wire/conf_file.h"
 
-#define COMMAND_FILE     "/etc/airlock/command"
-#define COMMAND_MAX_FILE (1024 * 1024) // bytes
-#define DEFAULT_PATH     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define COMMAND_FILE "/etc/airlock/command"
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static void report(const struct endpoint *endpoint)
 {
@@ -60,42 +59,24 @@ static void open_console(void)
 	}
 }
 
-// Returns the text with room for one more byte, the caller's to free, or NULL with errno set.
-static char *read_file(const char *path, size_t *length)
-{
-	FILE *file = fopen(path, "re");
-	char *text = file ? malloc(COMMAND_MAX_FILE + 1) : NULL;
-	int error = errno;
-
-	if (text) {
-		*length = fread(text, 1, COMMAND_MAX_FILE + 1, file);
-		error = ferror(file) ? EIO : *length > COMMAND_MAX_FILE ? EFBIG : 0;
-	}
-	if (file)
-		fclose(file);
-	if (text && error) {
-		free(text);
-		text = NULL;
-	}
-	errno = error;
-	return text;
-}
-
 // The command points into what is read here, which is therefore kept.
 static bool load_command(struct enclave_command *command)
 {
 	struct conf_error error;
 	char message[512];
-	size_t length;
-	char *text = read_file(COMMAND_FILE, &length);
+	char *text = malloc(CONF_FILE_MAX + 1);
+	int fd = text ? open(COMMAND_FILE, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t length = fd < 0 ? -errno : conf_file_read(fd, text, CONF_FILE_MAX + 1);
 
-	if (!text) {
-		message_print("%s: %m", COMMAND_FILE);
-		return false;
-	}
-	if (enclave_command_parse(text, length, command, &error))
+	if (fd >= 0)
+		close(fd);
+	if (length < 0)
+		message_print("%s: %s", COMMAND_FILE, strerror((int)-length));
+	else if (enclave_command_parse(text, (size_t)length, command, &error))
 		return true;
-	message_print("%s", conf_error_format(&error, COMMAND_FILE, message, sizeof(message)));
+	else
+		message_print(
+			"%s", conf_error_format(&error, COMMAND_FILE, message, sizeof(message)));
 	free(text);
 	return false;
 }

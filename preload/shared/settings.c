@@ -8,9 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "wire/conf_file.h"
 #include "wire/nsm_socket.h"
-
-#define CONF_MAX_FILE (1024 * 1024) // bytes; a longer file is refused
 
 #define DEFAULT_HOSTD      "vsock:parent:9001-9016"
 #define DEFAULT_TLS_LISTEN "unix:/run/airlock/tls.sock"
@@ -108,26 +107,6 @@ static bool read_environment(struct settings *settings, char *message, size_t si
 	return true;
 }
 
-// Reads to the end of the file; pipes too, so no size is asked for first. Returns the length, or
-// -errno.
-static ssize_t read_whole(int fd, char *text, size_t size)
-{
-	size_t length = 0;
-
-	while (length < size) {
-		ssize_t got = read(fd, text + length, size - length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return (ssize_t)length;
-		length += (size_t)got;
-	}
-	return -EFBIG;
-}
-
 struct source {
 	int fd;
 	const char *path;
@@ -152,7 +131,7 @@ static bool parse_large_file(const struct source *source, const char *beginning,
 {
 	bool is_good = false;
 	ssize_t rest;
-	char *text = mmap(NULL, CONF_MAX_FILE + 1, PROT_READ | PROT_WRITE,
+	char *text = mmap(NULL, CONF_FILE_MAX + 1, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (text == MAP_FAILED) {
@@ -161,13 +140,13 @@ static bool parse_large_file(const struct source *source, const char *beginning,
 		return false;
 	}
 	memcpy(text, beginning, length);
-	rest = read_whole(source->fd, text + length, CONF_MAX_FILE + 1 - length);
+	rest = conf_file_read(source->fd, text + length, CONF_FILE_MAX + 1 - length);
 	if (rest < 0)
 		snprintf(source->message, source->message_size, "%s: %s", source->path,
 			strerror((int)-rest));
 	else
 		is_good = parse_text(source, text, length + (size_t)rest, settings);
-	munmap(text, CONF_MAX_FILE + 1);
+	munmap(text, CONF_FILE_MAX + 1);
 	return is_good;
 }
 
@@ -175,7 +154,7 @@ static bool parse_large_file(const struct source *source, const char *beginning,
 static bool parse_file(const struct source *source, struct settings *settings)
 {
 	__attribute__((uninitialized)) char text[SMALL_FILE];
-	ssize_t length = read_whole(source->fd, text, sizeof(text));
+	ssize_t length = conf_file_read(source->fd, text, sizeof(text));
 
 	if (length == -EFBIG)
 		return parse_large_file(source, text, sizeof(text), settings);
