@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""The parts of scripts/ that an enclave image is made with, each by itself; `make test-image` runs them all."""
+import io
+import json
+import os
+import tarfile
+
+import pytest
+
+from support import hostd as hostd_module
+from support import process
+
+SCRIPTS = hostd_module.TOP / "scripts"
+
+
+def script(name, *words, input=None, **environment):
+	return process.run([str(SCRIPTS / name), *map(str, words)], env=dict(os.environ, **environment), input=input)
+
+
+# --- tar-to-cpio
+
+def make_tar(*members):
+	"""(name, type, contents or target) of each."""
+	out = io.BytesIO()
+	with tarfile.open(fileobj=out, mode="w:", format=tarfile.GNU_FORMAT) as archive:
+		for name, kind, content in members:
+			member = tarfile.TarInfo(name)
+			member.type, member.mode, member.mtime, member.uid, member.gid = kind, 0o4750, 1234567, 7, 8
+			if kind == tarfile.REGTYPE:
+				member.size = len(content)
+				archive.addfile(member, io.BytesIO(content))
+			elif kind == tarfile.CHRTYPE:
+				member.devmajor, member.devminor = content
+				archive.addfile(member)
+			else:
+				member.linkname = content
+				archive.addfile(member)
+	return out.getvalue()
+
+
+def read_cpio(data):
+	"""{name: (fields, contents)}, by the kernel's buffer-format.rst."""
+	found, at = {}, 0
+	names = "inode mode uid gid links time size major minor rmajor rminor name_size check".split()
+	while True:
+		assert data[at:at + 6] == b"070701" and at % 4 == 0
+		fields = dict(zip(names, (int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13))))
+		name = data[at + 110:at + 110 + fields["name_size"] - 1].decode()
+		begin = (at + 110 + fields["name_size"] + 3) // 4 * 4
+		if name == "TRAILER!!!":
+			return found
+		found[name] = fields, data[begin:begin + fields["size"]]
+		at = (begin + fields["size"] + 3) // 4 * 4
+
+
+MEMBERS = [("./", tarfile.DIRTYPE, ""), ("./usr", tarfile.DIRTYPE, ""), ("./usr/one", tarfile.REGTYPE, b"12345"),
+	("./usr/two", tarfile.LNKTYPE, "./usr/one"), ("./lib", tarfile.SYMTYPE, "usr/lib"),
+	("./null", tarfile.CHRTYPE, (1, 3)), ("./" + 120 * "x", tarfile.REGTYPE, b"")]
+
+
+def test_a_ramdisk_has_what_the_archive_has():
+	result = script("tar-to-cpio", input=make_tar(*MEMBERS))
+	assert result.status == 0, result.stderr
+	found = read_cpio(result.raw)
+	assert list(found) == ["usr", "usr/one", "usr/two", "lib", "null", 120 * "x"]
+	modes = [f"{fields['mode']:o}" for fields, _ in found.values()]
+	assert modes == ["44750", "104750", "104750", "124750", "24750", "104750"]
+	one, two = found["usr/one"][0], found["usr/two"][0]
+	# Two names of one file: the second adds a link to what the first brought.
+	assert one["inode"] == two["inode"] and one["links"] == two["links"] == 2
+	assert found["usr/one"][1] == b"12345" and found["usr/two"][1] == b"" and found["lib"][1] == b"usr/lib"
+	assert len({fields["inode"] for fields, _ in found.values()}) == 5
+	assert (found["null"][0]["rmajor"], found["null"][0]["rminor"]) == (1, 3)
+	assert {(fields["uid"], fields["gid"], fields["time"]) for fields, _ in found.values()} == {(7, 8, 1234567)}
+
+
+def test_archives_can_stand_one_behind_the_other():
+	first = script("tar-to-cpio", input=make_tar(*MEMBERS)).raw
+	assert len(first) % 4 == 0
+
+
+# --- normalised-tar
+
+def test_an_archive_does_not_depend_on_when_and_in_what_order_files_were_made(directory):
+	archives = []
+	for number, names in enumerate([("a", "b"), ("b", "a")]):
+		root = directory / str(number)
+		root.mkdir()
+		for name in names:
+			(root / name).write_text(name)
+			os.utime(root / name, (2_000_000_000 + number, 2_000_000_000 + number))
+		archives.append(script("normalised-tar", root, SOURCE_DATE_EPOCH="1700000000").raw)
+	assert archives[0] and archives[0] == archives[1]
+	with tarfile.open(fileobj=io.BytesIO(archives[0])) as archive:
+		assert max(member.mtime for member in archive.getmembers()) == 1_700_000_000
+
+
+# --- build-eif
+
+@pytest.mark.parametrize("config, problem", [
+	({"Entrypoint": ["/bin/sh"], "Cmd": ["-c", "x"]}, "entry point is not airlock run"),
+	({"Entrypoint": ["airlock", "run"], "Cmd": ["x"]}, "entry point is not airlock run"),
+	({"Entrypoint": ["airlock", "run", "--"], "Cmd": ["a\nb"]}, "line break in arg"),
+	({"Entrypoint": ["airlock", "run", "--"], "Cmd": ["x"], "User": "nobody"}, "USER is not UID:GID"),
+])
+def test_what_no_command_file_can_say_is_an_error(directory, config, problem):
+	(directory / "rootfs.tar").write_bytes(make_tar())
+	(directory / "config.json").write_text(json.dumps(config))
+	result = script("build-eif", "--own", directory)
+	assert result.status != 0 and problem in result.stderr
+	assert not (directory / "enclave.eif").exists()
+
+
+# --- vsock-seccomp
+
+def test_a_profile_gets_one_rule_for_vsock_and_keeps_the_others(directory):
+	profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["socket"], "action": "SCMP_ACT_ALLOW",
+		"args": [{"index": 0, "value": 40, "op": "SCMP_CMP_NE"}]}]}
+	path = directory / "profile.json"
+	path.write_text(json.dumps(profile))
+	result = script("vsock-seccomp", path)
+	assert result.status == 0, result.stderr
+	made = json.loads(result.stdout)
+	rule = made["syscalls"].pop()
+	assert made == profile
+	assert rule["names"] == ["socket"] and rule["action"] == "SCMP_ACT_ALLOW"
+	assert [(one["index"], one["value"], one["op"]) for one in rule["args"]] == [(0, 40, "SCMP_CMP_EQ")]
+
+
+def test_what_is_no_profile_is_refused(directory):
+	path = directory / "profile.json"
+	path.write_text("{}")
+	result = script("vsock-seccomp", path)
+	assert result.status != 0 and "not a seccomp profile" in result.stderr
