@@ -54,9 +54,13 @@ LIBRARY  := $(wildcard preload/library/*.c)
 LAUNCHER := $(wildcard preload/launcher/*.c)
 HOSTD    := $(wildcard hostd/*.c)
 TLS      := $(wildcard preload/tls/*.c)
-TLS_LIBS = -lgnutls -lseccomp
+TLS_LIBS = -lgnutls -lseccomp -lcbor
 HOSTD_LIBS = -lmicrohttpd
 ATTEST   := $(wildcard attest/*.c)
+# What attested TLS needs of attest/: documents and their verification, and the NSM.
+ATTESTED := $(addprefix attest/,exchange.c evidence.c trusted_files.c files.c error.c verify.c \
+	result.c document.c cbor_reader.c chain.c certificate.c constraints.c der.c revocation.c \
+	roots.c policy.c policy_check.c nsm.c nsm_message.c)
 ATTEST_LIBS = -lcbor -lgnutls -lhogweed -lnettle -lgmp -lz
 
 objects = $(patsubst %.c,$(BUILD)/obj/$(1)/%.o,$(2))
@@ -83,9 +87,9 @@ $(BUILD)/bin/airlock-hostd: $(call objects,program,$(WIRE) $(HOSTD))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -pthread -o $@ $^ -lcares $(HOSTD_LIBS)
 
-$(BUILD)/bin/airlock-tls: $(call objects,program,$(WIRE) $(SHARED) $(TLS))
+$(BUILD)/bin/airlock-tls: $(call objects,program,$(WIRE) $(SHARED) $(TLS) $(ATTESTED))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(TLS_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -pthread -o $@ $^ $(TLS_LIBS)
 
 $(BUILD)/bin/airlock-attest: $(call objects,program,$(WIRE) $(ATTEST))
 	@mkdir -p $(@D)

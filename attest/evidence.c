@@ -52,7 +52,7 @@ static bool hash_key_of(const gnutls_datum_t *der, uint8_t hash[static EVIDENCE_
 	return is_done;
 }
 
-static bool is_our_protocol(gnutls_session_t session)
+bool evidence_is_agreed(gnutls_session_t session)
 {
 	gnutls_datum_t protocol;
 
@@ -67,7 +67,7 @@ static bool check_session(gnutls_session_t session, struct attest_error *error)
 		return REFUSE(error, "not of TLS 1.3");
 	if (gnutls_session_is_resumed(session))
 		return REFUSE(error, "resumed");
-	if (!is_our_protocol(session))
+	if (!evidence_is_agreed(session))
 		return REFUSE(error, "not for %s", EXCHANGE_PROTOCOL);
 	return true;
 }

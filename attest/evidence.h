@@ -36,6 +36,9 @@ struct evidence_binding {
 	uint8_t exporter[EVIDENCE_EXPORTER_SIZE]; // the verifier's nonce is its context
 };
 
+// Whether the handshake has agreed on EXCHANGE_PROTOCOL.
+bool evidence_is_agreed(gnutls_session_t session);
+
 // From a session whose handshake is over: self is our role in it, prover the one of whose evidence
 // it is about; nonce is the verifier's. Fails (REFUSED) unless the session is of TLS 1.3, full (not
 // resumed) and for EXCHANGE_PROTOCOL.

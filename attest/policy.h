@@ -21,6 +21,8 @@
 #include "wire/compiler.h"
 #include "wire/conf.h"
 
+#define POLICY_NAME_MAX 64 // bytes of a release's name
+
 struct policy;
 
 // Returns NULL with *error filled (conf_error_format prints it): unknown words, values of the wrong

@@ -10,7 +10,6 @@
 #include "attest/document.h"
 #include "attest/policy.h"
 
-#define POLICY_NAME_MAX     64
 #define POLICY_RELEASES_MAX 1024
 #define POLICY_HASH_SIZE    32 // SHA-256
 

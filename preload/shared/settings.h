@@ -26,6 +26,14 @@ enum route_action {
 	ROUTE_DENY,
 };
 
+// Whether attested TLS (attest/README.md) is spoken on a tls route.
+enum route_attest {
+	ROUTE_ATTEST_NONE, // nothing is said of it
+	ROUTE_ATTEST_OFF,
+	ROUTE_ATTEST_PREFER,
+	ROUTE_ATTEST_REQUIRE,
+};
+
 // Keys of a tls route, checked for form here and used by airlock-tls. Empty text: not given.
 struct route_tls {
 	uint16_t port; // 0: the program's
@@ -35,8 +43,11 @@ struct route_tls {
 	char minimum[8]; // "1.2" or "1.3"
 	char server_name[NAME_SIZE];
 	char alpn[128];
-	char certificate[256];
+	char certificate[256]; // a file, or "attested"
 	char key[256];
+	enum route_attest attest; // NONE exactly without cert=attested and policy=
+	char policy[256];         // what the server has to prove
+	char root[256];           // of a simulated NSM
 	bool is_eof_lax;
 	bool is_auto;
 	bool starts_postgres;
@@ -109,6 +120,12 @@ const struct route *settings_find_route(const struct settings *settings, const c
 bool settings_has_route(const struct settings *settings, enum route_action action);
 
 const char *settings_action_name(enum route_action action);
+
+// Whether the route speaks attested TLS, or would like to.
+bool settings_offers_attestation(const struct route_tls *tls);
+
+// Whether our side then proves what it is, by the NSM.
+bool settings_proves(const struct route_tls *tls);
 
 // "/dev/nsm" or "unix:PATH".
 const char *settings_nsm_name(

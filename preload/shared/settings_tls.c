@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define ATTESTED   "attested" // instead of a client certificate's file
 #define PIN_PREFIX "sha256/"
 #define PIN_DIGITS 44 // base64 of a SHA-256 digest: 43 digits and one '='
 
@@ -68,6 +69,10 @@ static bool read_ca(const struct tls_value *value, struct route_tls *tls, struct
 static bool read_certificate(
 	const struct tls_value *value, struct route_tls *tls, struct conf_error *error)
 {
+	if (conf_word_is(&value->text, ATTESTED)) {
+		strcpy(tls->certificate, ATTESTED);
+		return true;
+	}
 	return settings_read_path(value->line, value->word, &value->text, tls->certificate,
 		sizeof(tls->certificate), error);
 }
@@ -76,6 +81,39 @@ static bool read_key(const struct tls_value *value, struct route_tls *tls, struc
 {
 	return settings_read_path(
 		value->line, value->word, &value->text, tls->key, sizeof(tls->key), error);
+}
+
+static bool read_policy(
+	const struct tls_value *value, struct route_tls *tls, struct conf_error *error)
+{
+	return settings_read_path(
+		value->line, value->word, &value->text, tls->policy, sizeof(tls->policy), error);
+}
+
+static bool read_root(
+	const struct tls_value *value, struct route_tls *tls, struct conf_error *error)
+{
+	return settings_read_path(
+		value->line, value->word, &value->text, tls->root, sizeof(tls->root), error);
+}
+
+static const char *const attest_words[] = {
+	[ROUTE_ATTEST_NONE] = "",
+	[ROUTE_ATTEST_OFF] = "off",
+	[ROUTE_ATTEST_PREFER] = "prefer",
+	[ROUTE_ATTEST_REQUIRE] = "require",
+};
+
+static bool read_attest(
+	const struct tls_value *value, struct route_tls *tls, struct conf_error *error)
+{
+	for (size_t i = ROUTE_ATTEST_OFF; i < ARRAY_SIZE(attest_words); i++) {
+		if (conf_word_is(&value->text, attest_words[i])) {
+			tls->attest = (enum route_attest)i;
+			return true;
+		}
+	}
+	return conf_fail(error, value->line, value->word, "neither require, prefer nor off");
 }
 
 // The six bits of a base64 digit (RFC 4648, section 4), or -1.
@@ -195,6 +233,9 @@ static const struct tls_key keys[] = {
 	{"alpn", read_alpn, false},
 	{"cert", read_certificate, false},
 	{"key", read_key, false},
+	{"attest", read_attest, false},
+	{"policy", read_policy, false},
+	{"root", read_root, false},
 	{"eof", read_eof, false},
 	{"start", read_start, false},
 	{"tls", read_tls, false},
@@ -229,6 +270,61 @@ static bool read_word(const struct conf_line *line, const struct conf_word *word
 	return key->read(&value, tls, error);
 }
 
+static bool is_attested(const struct route_tls *tls)
+{
+	return strcmp(tls->certificate, ATTESTED) == 0;
+}
+
+bool settings_offers_attestation(const struct route_tls *tls)
+{
+	return tls->attest >= ROUTE_ATTEST_PREFER;
+}
+
+bool settings_proves(const struct route_tls *tls)
+{
+	return settings_offers_attestation(tls) && is_attested(tls);
+}
+
+// The first rule that the keys break, or NULL.
+static const char *find_conflict(const struct route_tls *tls)
+{
+	bool has_key = tls->key[0] != '\0';
+
+	if (is_attested(tls) && has_key)
+		return "cert=attested has a key of its own: no key= beside it";
+	if (!is_attested(tls) && (tls->certificate[0] != '\0') != has_key)
+		return "cert= and key= belong together";
+	if (tls->root[0] != '\0' && tls->policy[0] == '\0')
+		return "root= needs policy=";
+	if (tls->attest != ROUTE_ATTEST_NONE && !is_attested(tls) && tls->policy[0] == '\0')
+		return "attest= needs cert=attested or policy=";
+	return NULL;
+}
+
+// What cannot be kept together with attestation.
+static const char *find_attest_conflict(const struct route_tls *tls)
+{
+	if (strcmp(tls->minimum, "1.2") == 0)
+		return "attestation needs TLS 1.3: no min=1.2 beside it";
+	if (tls->is_auto)
+		return "TLS of the program's own cannot be attested: no tls=auto beside it";
+	if (tls->alpn[0] != '\0' && tls->attest == ROUTE_ATTEST_REQUIRE)
+		return "attested TLS is itself a protocol of ALPN: alpn= needs attest=prefer";
+	return NULL;
+}
+
+static bool check_together(
+	const struct conf_line *line, struct route_tls *tls, struct conf_error *error)
+{
+	const char *conflict = find_conflict(tls);
+
+	if (tls->attest == ROUTE_ATTEST_NONE && (is_attested(tls) || tls->policy[0] != '\0'))
+		tls->attest = ROUTE_ATTEST_REQUIRE;
+	if (!conflict && settings_offers_attestation(tls))
+		conflict = find_attest_conflict(tls);
+	return !conflict || conf_fail(error, line, &line->words[0], "%s", conflict);
+}
+
 bool settings_tls_parse(
 	const struct conf_line *line, size_t first, struct route_tls *tls, struct conf_error *error)
 {
@@ -238,9 +334,7 @@ bool settings_tls_parse(
 		if (!read_word(line, &line->words[i], &seen, tls, error))
 			return false;
 	}
-	if ((tls->certificate[0] == '\0') != (tls->key[0] == '\0'))
-		return conf_fail(error, line, &line->words[0], "cert= and key= belong together");
-	return true;
+	return check_together(line, tls, error);
 }
 
 void settings_tls_print(const struct route_tls *tls, FILE *out)
@@ -255,6 +349,9 @@ void settings_tls_print(const struct route_tls *tls, FILE *out)
 		{"alpn", tls->alpn},
 		{"cert", tls->certificate},
 		{"key", tls->key},
+		{"attest", attest_words[tls->attest]},
+		{"policy", tls->policy},
+		{"root", tls->root},
 		{"eof", tls->is_eof_lax ? "lax" : ""},
 		{"start", tls->starts_postgres ? "postgres" : ""},
 		{"tls", tls->is_auto ? "auto" : ""},

@@ -12,7 +12,7 @@
 #include "wire/conf.h"
 
 // Reads the words of line from index first on. tls must be zeroed. A key given twice (but pin=), an
-// unknown key, and cert= without key= or the reverse are errors.
+// unknown key, and keys that cannot be together are errors.
 bool settings_tls_parse(const struct conf_line *line, size_t first, struct route_tls *tls,
 	struct conf_error *error) MUST_CHECK;
 

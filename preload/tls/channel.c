@@ -202,6 +202,9 @@ int channel_start_tls(struct channel *channel, const struct trust *trust,
 	unsigned flags = GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
 			 GNUTLS_NO_TICKETS_TLS12 | shares;
 
+	// Its own certificate is nobody's whom a server could name in its request.
+	if (settings_proves(&trust->route->tls))
+		flags |= GNUTLS_FORCE_CLIENT_CERT;
 	channel->trust = trust;
 	channel->target = *target;
 	if (gnutls_init(&channel->session, flags) < 0) {
@@ -210,7 +213,9 @@ int channel_start_tls(struct channel *channel, const struct trust *trust,
 	}
 	if (configure(channel) < 0)
 		return -ENOMEM;
-	offer_ticket(channel, port);
+	// A resumed session could not be attested, and so none is ever kept.
+	if (!settings_offers_attestation(&trust->route->tls))
+		offer_ticket(channel, port);
 	return 0;
 }
 
@@ -424,11 +429,10 @@ void channel_end(struct channel *channel)
 		(void)gnutls_bye(channel->session, GNUTLS_SHUT_WR);
 }
 
-void channel_alert(struct channel *channel)
+void channel_alert(struct channel *channel, gnutls_alert_description_t alert)
 {
 	if (channel->session)
-		(void)gnutls_alert_send(
-			channel->session, GNUTLS_AL_FATAL, GNUTLS_A_BAD_CERTIFICATE);
+		(void)gnutls_alert_send(channel->session, GNUTLS_AL_FATAL, alert);
 }
 
 int channel_flush(struct channel *channel)

@@ -91,7 +91,7 @@ int channel_send(struct channel *channel, const uint8_t *data, size_t length) MU
 void channel_end(struct channel *channel);
 
 // Queues the alert that tells the peer why it is left.
-void channel_alert(struct channel *channel);
+void channel_alert(struct channel *channel, gnutls_alert_description_t alert);
 
 // Sends what is queued, as far as the socket takes it. Returns 0, or -errno.
 int channel_flush(struct channel *channel) MUST_CHECK;

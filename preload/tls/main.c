@@ -65,7 +65,11 @@ static int serve(const struct settings *settings, struct options *options)
 		return EXIT_TRANSPORT;
 	error = tls_server_open(server, settings);
 	if (!error)
-		error = sandbox_enter(&settings->tls_listen);
+		error = sandbox_forbid_files(&settings->tls_listen);
+	if (!error)
+		error = tls_server_start(server);
+	if (!error)
+		error = sandbox_forbid_calls();
 	if (!error) {
 		announce(&options->ready_fd);
 		error = tls_server_run(server);

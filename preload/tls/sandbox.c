@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Theory of operation: Landlock first, because it needs calls that seccomp then forbids. Landlock
-// is best effort, since not every kernel has it (landlock(7)); a seccomp filter is not. The list
-// has what the files of this folder, GnuTLS's random generator and malloc(3) call; each new call
-// must be entered here by name.
+// Theory of operation: Landlock first, because it needs calls that seccomp then forbids, and
+// because threads inherit it; then the threads, for the filter forbids to start any; then the
+// filter, which is set for all threads at once (SECCOMP_FILTER_FLAG_TSYNC, seccomp(2)). Landlock is
+// best effort, since not every kernel has it (landlock(7)); a seccomp filter is not. The list has
+// what the files of this folder, GnuTLS's random generator and malloc(3) call; each new call must
+// be entered here by name.
 #include "preload/tls/sandbox.h"
 
 #include <errno.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "preload/tls/tls_log.h"
+#include "wire/nsm_socket.h"
 
 #define ALL_ACCESS_1                                                                               \
 	((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) // every right of Landlock's first version
@@ -54,7 +57,7 @@ static void allow_removal(int rules, const struct endpoint *listen)
 	close(beneath.parent_fd);
 }
 
-static void forbid_files(const struct endpoint *listen)
+static void restrict_files(const struct endpoint *listen)
 {
 	struct landlock_ruleset_attr attributes = {.handled_access_fs = ALL_ACCESS_1};
 	int rules = (int)syscall(
@@ -87,6 +90,8 @@ static const int calls[] = {
 	SCMP_SYS(getrusage), SCMP_SYS(getpid), SCMP_SYS(gettid),
 	// memory and locks
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
+	// a thread's first steps, which may come after the filter: attester.c
+	SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 	// the end
 	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(exit), SCMP_SYS(exit_group),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
@@ -104,6 +109,7 @@ static int allow_with_conditions(scmp_filter_ctx filter)
 		{SCMP_SYS(mprotect), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
 		{SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0}},
 		{SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_VSOCK, 0}},
+		{SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, NSM_IOCTL, 0}}, // attest/nsm.c
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
@@ -128,14 +134,16 @@ static int allow_plainly(scmp_filter_ctx filter)
 	return 0;
 }
 
-static int forbid_calls(void)
+static int load_filter(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int error;
 
 	if (!filter)
 		return -ENOMEM;
-	error = allow_plainly(filter);
+	error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (!error)
+		error = allow_plainly(filter);
 	if (!error)
 		error = allow_with_conditions(filter);
 	if (!error)
@@ -156,12 +164,17 @@ static int forbid_calls(void)
 #define IS_SANITIZED 0
 #endif
 
-int sandbox_enter(const struct endpoint *listen)
+int sandbox_forbid_files(const struct endpoint *listen)
 {
 	if (IS_SANITIZED)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	forbid_files(listen);
-	return forbid_calls();
+	restrict_files(listen);
+	return 0;
+}
+
+int sandbox_forbid_calls(void)
+{
+	return IS_SANITIZED ? 0 : load_filter();
 }

@@ -7,10 +7,13 @@
 #include "wire/compiler.h"
 #include "wire/endpoint.h"
 
-// Once everything is open and loaded. listen: whose socket file may be removed at the end; nothing
-// else of the file system can be opened or changed afterwards, where the kernel has Landlock.
-// System calls that are not listed fail with EPERM. Returns 0, or -errno: then nothing may be
-// served.
-int sandbox_enter(const struct endpoint *listen) MUST_CHECK;
+// Where the kernel has Landlock, nothing of the file system can be opened or changed afterwards by
+// this thread and those that it starts; but the socket file of listen may be removed at the end.
+// Returns 0, or -errno: then nothing may be served.
+int sandbox_forbid_files(const struct endpoint *listen) MUST_CHECK;
+
+// Once everything is open and loaded, and all threads run: system calls that are not listed fail
+// with EPERM, in all of them. Returns 0, or -errno as above.
+int sandbox_forbid_calls(void) MUST_CHECK;
 
 #endif

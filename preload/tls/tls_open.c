@@ -291,7 +291,7 @@ void tls_open_on_gate_deadline(struct tls_stream *stream)
 // --- PostgreSQL's request for TLS
 
 // The stream ended before the handshake did: hostd knows best when it closed altogether.
-static void on_early_end(struct tls_stream *stream, const char *sentence)
+void tls_open_on_early_end(struct tls_stream *stream, const char *sentence)
 {
 	struct outcome fallback;
 
@@ -309,7 +309,7 @@ void tls_open_on_start(struct tls_stream *stream, uint32_t events)
 
 	(void)events;
 	if (channel_flush(&stream->channel) < 0) {
-		on_early_end(stream, "the server ended the connection before TLS");
+		tls_open_on_early_end(stream, "the server ended the connection before TLS");
 		return;
 	}
 	// One byte more than the answer has is looked for, and none is consumed that is not known
@@ -324,7 +324,7 @@ void tls_open_on_start(struct tls_stream *stream, uint32_t events)
 			begin_handshake(stream);
 		return;
 	case POSTGRES_ENDED:
-		on_early_end(stream, "the server ended the connection before TLS");
+		tls_open_on_early_end(stream, "the server ended the connection before TLS");
 		return;
 	case POSTGRES_REFUSED:
 		tls_stream_refuse(stream, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
@@ -408,7 +408,7 @@ static void begin_handshake(struct tls_stream *stream)
 	tls_open_on_handshake(stream, 0);
 }
 
-static void open_program(struct tls_stream *stream)
+void tls_open_program(struct tls_stream *stream)
 {
 	if (!stream->is_granted && stream_open_gate(stream->program.fd, ENDPOINT_UNIX) < 0) {
 		tls_stream_close(stream, NULL);
@@ -419,11 +419,12 @@ static void open_program(struct tls_stream *stream)
 }
 
 // The peer is told why it is left, as far as the socket takes it.
-static void refuse_peer(struct tls_stream *stream, const struct outcome *outcome)
+void tls_open_refuse_peer(
+	struct tls_stream *stream, gnutls_alert_description_t alert, const struct outcome *outcome)
 {
 	int error;
 
-	channel_alert(&stream->channel);
+	channel_alert(&stream->channel, alert);
 	error = channel_flush(&stream->channel);
 	(void)error; // it is left all the same
 	tls_stream_close(stream, outcome);
@@ -439,15 +440,18 @@ void tls_open_on_handshake(struct tls_stream *stream, uint32_t events)
 	channel_begin_turn(channel);
 	result = channel_handshake(channel, &outcome);
 	if (result == CHANNEL_BROKEN) {
-		refuse_peer(stream, &outcome);
+		tls_open_refuse_peer(stream, GNUTLS_A_BAD_CERTIFICATE, &outcome);
 		return;
 	}
 	if (result == CHANNEL_CUT || channel_flush(channel) < 0) {
-		on_early_end(stream, "the server ended the connection during the handshake");
+		tls_open_on_early_end(
+			stream, "the server ended the connection during the handshake");
 		return;
 	}
-	if (result == CHANNEL_DONE)
-		open_program(stream);
+	if (result == CHANNEL_DONE && settings_offers_attestation(&stream->route->tls))
+		tls_attest_begin(stream);
+	else if (result == CHANNEL_DONE)
+		tls_open_program(stream);
 	else if (channel->end.is_readable)
 		tls_server_make_ready(stream);
 	else if (channel->out.length)

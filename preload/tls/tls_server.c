@@ -141,6 +141,10 @@ static void handle_event(struct tls_server *server, const struct epoll_event *ev
 		begin_stop(server);
 		return;
 	}
+	if (part == TLS_PART_ATTESTERS) {
+		tls_attest_on_finished(server);
+		return;
+	}
 	stream = server->slots[index];
 	if (stream->generation == (uint32_t)event->data.u64)
 		tls_stream_handle_event(stream, part, event->events);
@@ -249,23 +253,40 @@ static int open_listener(struct tls_server *server)
 	return watch_listener(server);
 }
 
+static int open_attesters(struct tls_server *server)
+{
+	int error = tls_attest_open(server);
+
+	if (error || server->attesters_wake < 0)
+		return error;
+	return watch(server, server->attesters_wake, EPOLLIN, pack(TLS_PART_ATTESTERS, 0, 0),
+		EPOLL_CTL_ADD);
+}
+
 int tls_server_open(struct tls_server *server, const struct settings *settings)
 {
 	int error;
 
 	memset(server, 0, sizeof(*server));
 	server->settings = settings;
-	server->listener = server->signals = -1;
+	server->listener = server->signals = server->attesters_wake = -1;
 	server->memory.now = clock_now_ms();
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (server->epoll < 0)
 		return -errno;
 	error = trust_load(&server->trust, settings);
 	if (!error)
+		error = open_attesters(server);
+	if (!error)
 		error = open_signals(server);
 	if (!error)
 		error = open_listener(server);
 	return error;
+}
+
+int tls_server_start(struct tls_server *server)
+{
+	return tls_attest_start(server);
 }
 
 static void close_streams(struct tls_server *server)
@@ -293,6 +314,7 @@ void tls_server_close(struct tls_server *server)
 	if (server->signals >= 0)
 		close(server->signals);
 	close(server->epoll);
+	tls_attest_close(server);
 	tls_outcomes_clear(&server->outcomes);
 	tickets_clear(&server->memory.tickets);
 	queue_pool_destroy(&server->memory.pool);

@@ -16,6 +16,7 @@
 
 #define TLS_SERVER_SCRATCH (64u * 1024) // plaintext taken from a program at a time
 
+struct attester;
 struct tls_stream;
 
 enum tls_deadline {
@@ -34,6 +35,7 @@ enum tls_part {
 	TLS_PART_QUESTION,
 	TLS_PART_LISTENER, // not a stream's
 	TLS_PART_SIGNALS,
+	TLS_PART_ATTESTERS,
 };
 
 struct tls_server {
@@ -50,18 +52,25 @@ struct tls_server {
 	struct tls_outcomes outcomes;
 	struct tls_stream **slots;
 	size_t slot_count;
-	struct tls_stream *spare;   // streams that are nobody's
-	struct tls_stream *ended;   // closed in this batch of events
-	struct tls_stream *live;    // by id, from the request to the end
-	struct tls_stream *ready;   // have more to do
-	struct tls_stream *waiters; // STATUS
-	unsigned gates;             // GATE requests held
+	struct tls_stream *spare;      // streams that are nobody's
+	struct tls_stream *ended;      // closed in this batch of events
+	struct tls_stream *live;       // by id, from the request to the end
+	struct tls_stream *ready;      // have more to do
+	struct tls_stream *waiters;    // STATUS
+	unsigned gates;                // GATE requests held
+	struct attester *attesters[2]; // by enum attester_job; NULL where no route needs them
+	int attesters_wake;            // -1: no attesters
+	char nsm_name[ENDPOINT_TEXT_SIZE];
 	struct deadline_list deadlines[TLS_DEADLINE_COUNT];
 };
 
 // Opens the listener and loads what the routes need. Returns 0 or -errno, after the reason was
 // logged. *server is large: not for the stack.
 int tls_server_open(struct tls_server *server, const struct settings *settings) MUST_CHECK;
+
+// Starts the threads that routes need: between what the sandbox forbids for one thread and what it
+// forbids for all. Returns 0 or -errno.
+int tls_server_start(struct tls_server *server) MUST_CHECK;
 
 // Serves until SIGTERM or SIGINT, and then until what programs that are gone have left behind has
 // been passed on, for at most ten seconds. Returns 0 or -errno.

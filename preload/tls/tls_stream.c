@@ -7,9 +7,9 @@
 //	  |  its route is a tls route
 //	DIAL ----> GATE ----> START -----> HANDSHAKE ----> RELAY -------> ENDED
 //	 hostd     hostd's    (postgres)    verified;        |
-//	  |        answer       |           then the         |
-//	  |          |         FIRST        program's        |
-//	  |          |        (tls=auto)    gate opens       |
+//	  |        answer       |           then ATTEST      |
+//	  |          |         FIRST        where asked,     |
+//	  |          |        (tls=auto)    and the gate     |
 //	  +----------+---> QUESTION <---------+--------------+
 //	                   why has hostd closed?
 //
@@ -67,6 +67,10 @@ static const struct phase phases[] = {
 		.on_program = tls_open_on_program,
 		.on_hostd = tls_open_on_handshake,
 		.on_deadline = tls_open_on_handshake_deadline},
+	[TLS_STREAM_ATTEST] = {.name = "attest",
+		.on_program = tls_open_on_program,
+		.on_hostd = tls_attest_on_hostd,
+		.on_deadline = tls_attest_on_deadline},
 	[TLS_STREAM_RELAY] = {.name = "relay",
 		.on_program = tls_relay_on_program,
 		.on_hostd = tls_relay_on_hostd,
@@ -144,6 +148,8 @@ void tls_stream_run(struct tls_stream *stream)
 		tls_relay_run(stream);
 	else if (stream->state == TLS_STREAM_HANDSHAKE)
 		tls_open_on_handshake(stream, 0);
+	else if (stream->state == TLS_STREAM_ATTEST)
+		tls_attest_run(stream);
 }
 
 struct tls_stream *tls_stream_find(
@@ -270,6 +276,7 @@ static void release(struct tls_stream *stream)
 	stream->is_ready = false;
 	free(stream->question);
 	stream->question = NULL;
+	tls_attest_clear(stream);
 	channel_clear(&stream->channel);
 	queue_clear(&stream->plain, &server->memory.pool);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One accepted stream from accept to close. tls_stream.c has the theory of operation; what happens
-// in each state is in tls_open.c, tls_question.c, tls_relay.c and tls_verbs.c.
+// in each state is in tls_open.c, tls_attest.c, tls_question.c, tls_relay.c and tls_verbs.c.
 #ifndef AIRLOCK_TLS_STREAM_H
 #define AIRLOCK_TLS_STREAM_H
 
@@ -25,6 +25,7 @@ enum tls_stream_state {
 	TLS_STREAM_START,
 	TLS_STREAM_FIRST,
 	TLS_STREAM_HANDSHAKE,
+	TLS_STREAM_ATTEST,
 	TLS_STREAM_RELAY,
 	TLS_STREAM_QUESTION,
 	TLS_STREAM_STATUS,
@@ -49,8 +50,9 @@ struct tls_stream {
 	struct deadline deadline;
 
 	struct socket_end program;
-	struct channel channel;    // towards hostd
-	struct question *question; // owned, while there is one
+	struct channel channel;              // towards hostd
+	struct question *question;           // owned, while there is one
+	struct tls_attestation *attestation; // owned; NULL: not one of attested TLS
 
 	struct request request;
 	const struct route *route;
@@ -133,6 +135,25 @@ void tls_open_on_first(struct tls_stream *stream, uint32_t events);
 void tls_open_on_first_hostd(struct tls_stream *stream, uint32_t events);
 void tls_open_on_handshake(struct tls_stream *stream, uint32_t events);
 void tls_open_on_handshake_deadline(struct tls_stream *stream);
+void tls_open_program(struct tls_stream *stream); // opens its gate: the peer is who it has to be
+// Ends it: the stream ended before the gate was open, which hostd may know better.
+void tls_open_on_early_end(struct tls_stream *stream, const char *sentence);
+// Ends it, and tells the peer by an alert.
+void tls_open_refuse_peer(
+	struct tls_stream *stream, gnutls_alert_description_t alert, const struct outcome *outcome);
+
+// Attested TLS, after the handshake (tls_attest.c).
+void tls_attest_begin(struct tls_stream *stream);
+void tls_attest_run(struct tls_stream *stream);
+void tls_attest_on_hostd(struct tls_stream *stream, uint32_t events);
+void tls_attest_on_deadline(struct tls_stream *stream);
+void tls_attest_clear(struct tls_stream *stream);
+// Fields for `airlock explain`, each with "; " behind it. Returns their length, less than size.
+size_t tls_attest_describe(const struct tls_stream *stream, char *text, size_t size);
+int tls_attest_open(struct tls_server *server) MUST_CHECK;  // what routes need of it: 0 or -errno
+int tls_attest_start(struct tls_server *server) MUST_CHECK; // its threads: 0 or -errno
+void tls_attest_on_finished(struct tls_server *server);
+void tls_attest_close(struct tls_server *server);
 
 // Asking hostd why it closed; fallback is the outcome when it does not say (tls_question.c).
 void tls_question_begin(struct tls_stream *stream, const struct outcome *fallback);

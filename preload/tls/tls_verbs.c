@@ -176,9 +176,11 @@ static void describe(struct tls_stream *stream)
 		return;
 	}
 	asked = tls_stream_find(stream->server, stream->awaited_id);
-	if (asked && asked->is_granted && asked->channel.session)
-		describe_session(&asked->channel, text, sizeof(text));
-	else if (asked && asked->is_granted)
+	if (asked && asked->is_granted && asked->channel.session) {
+		size_t length = tls_attest_describe(asked, text, sizeof(text));
+
+		describe_session(&asked->channel, text + length, sizeof(text) - length);
+	} else if (asked && asked->is_granted)
 		describe_plain(asked->state == TLS_STREAM_RELAY, text, sizeof(text));
 	answer_text(stream, text);
 }

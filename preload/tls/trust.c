@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/exchange.h"
 #include "preload/tls/tls_log.h"
 
 #define PIN_PREFIX "sha256/"
@@ -115,10 +116,13 @@ static bool fails_to_load(struct trust *trust)
 	if (count < 1)
 		return has_problem(trust, "no trust anchors in", trust->anchors, NULL);
 	trust->anchor_count = count;
-	if (tls->certificate[0] == '\0')
+	if (settings_proves(tls))
+		error = attested_make_identity(trust->credentials);
+	else if (tls->key[0] != '\0')
+		error = gnutls_certificate_set_x509_key_file(
+			trust->credentials, tls->certificate, tls->key, GNUTLS_X509_FMT_PEM);
+	else
 		return false;
-	error = gnutls_certificate_set_x509_key_file(
-		trust->credentials, tls->certificate, tls->key, GNUTLS_X509_FMT_PEM);
 	return error < 0 &&
 	       has_problem(trust, "client certificate", tls->certificate, gnutls_strerror(error));
 }
@@ -130,7 +134,7 @@ static bool uses_same_files(const struct trust *a, const struct trust *b)
 
 	return strcmp(a->anchors, b->anchors) == 0 &&
 	       strcmp(one->certificate, other->certificate) == 0 &&
-	       strcmp(one->key, other->key) == 0;
+	       strcmp(one->key, other->key) == 0 && settings_proves(one) == settings_proves(other);
 }
 
 // An earlier route's credentials with the same files, problem included.
@@ -164,6 +168,11 @@ static void list_protocols(struct trust *trust)
 {
 	const char *at = trust->route->tls.alpn;
 
+	// First: a server that speaks it as well as the route's own protocols is to choose it.
+	if (settings_offers_attestation(&trust->route->tls))
+		trust->alpn[trust->alpn_count++] =
+			(gnutls_datum_t){.data = (unsigned char *)(uintptr_t)EXCHANGE_PROTOCOL,
+				.size = (unsigned)strlen(EXCHANGE_PROTOCOL)};
 	while (*at && trust->alpn_count < TRUST_MAX_ALPN) {
 		size_t length = strcspn(at, ",");
 
@@ -191,6 +200,8 @@ static int trust_fill(const struct trust_set *set, struct trust *trust,
 	const struct settings *settings, const struct route *route)
 {
 	bool allows_12 = strcmp(route->tls.minimum, "1.2") == 0;
+	char problem[512];
+	int error;
 
 	trust->route = route;
 	trust->anchors = route->tls.ca[0] != '\0' ? route->tls.ca : settings->ca;
@@ -200,7 +211,11 @@ static int trust_fill(const struct trust_set *set, struct trust *trust,
 		return -ENOMEM;
 	list_protocols(trust);
 	read_pins(trust);
-	return load_credentials(set, trust);
+	error = load_credentials(set, trust);
+	if (!error && trust->problem[0] == '\0' &&
+		!attested_load(&trust->attested, &route->tls, problem, sizeof(problem)))
+		(void)has_problem(trust, "attestation:", problem, NULL);
+	return error;
 }
 
 int trust_load(struct trust_set *set, const struct settings *settings)
@@ -236,6 +251,7 @@ void trust_clear(struct trust_set *set)
 			gnutls_certificate_free_credentials(trust->credentials);
 		if (trust->priority)
 			gnutls_priority_deinit(trust->priority);
+		attested_clear(&trust->attested);
 	}
 	free(set->of_route);
 	*set = (struct trust_set){0};

@@ -10,12 +10,13 @@
 #include <stdint.h>
 
 #include "preload/shared/settings.h"
+#include "preload/tls/attested.h"
 #include "wire/compiler.h"
 #include "wire/outcome.h"
 
 #define TRUST_PIN_SIZE  32 // SHA-256
 #define TRUST_MAX_PINS  4
-#define TRUST_MAX_ALPN  16
+#define TRUST_MAX_ALPN  17
 #define TRUST_TEXT_SIZE 600
 
 // One route's. Routes with equal files share the credentials.
@@ -30,8 +31,9 @@ struct trust {
 	bool has_hybrid; // the first group is the post-quantum one
 	uint8_t pins[TRUST_MAX_PINS][TRUST_PIN_SIZE];
 	size_t pin_count;
-	gnutls_datum_t alpn[TRUST_MAX_ALPN]; // point into the route
+	gnutls_datum_t alpn[TRUST_MAX_ALPN]; // point into the route, or to attested TLS's
 	unsigned alpn_count;
+	struct attested attested;
 	char text[TRUST_TEXT_SIZE]; // anchors and pins, for ticket keys
 };
 

@@ -206,6 +206,18 @@ static const struct refusal refusals[] = {
 	{"route * tls tls=on", 1, 13, "tls=on"},
 	{"route * tls cert=/c.pem", 1, 1, "route"},
 	{"route * tls key=/k.pem", 1, 1, "route"},
+	{"route * tls cert=attested key=/k.pem", 1, 1, "route"},
+	{"route * tls cert=Attested", 1, 13, "cert=Attested"},
+	{"route * tls attest=require", 1, 1, "route"},
+	{"route * tls attest=off", 1, 1, "route"},
+	{"route * tls cert=attested attest=maybe", 1, 27, "attest=maybe"},
+	{"route * tls cert=attested attest=", 1, 27, "attest="},
+	{"route * tls cert=attested policy=p", 1, 27, "policy=p"},
+	{"route * tls cert=attested root=/r.pem", 1, 1, "route"},
+	{"route * tls policy=/p root=r", 1, 23, "root=r"},
+	{"route * tls cert=attested min=1.2", 1, 1, "route"},
+	{"route * tls policy=/p tls=auto", 1, 1, "route"},
+	{"route * tls cert=attested alpn=h2", 1, 1, "route"},
 	// 31 bytes, 33 bytes, no padding, another hash, spare bits set, a stray character
 	{"route * tls pin=sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==", 1, 13, NULL},
 	{"route * tls pin=sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 1, 13, NULL},
@@ -234,6 +246,46 @@ Test(settings, errors_name_the_line_the_column_and_the_token)
 		cr_expect_neq(error.reason[0], '\0', "%s", refusal->text);
 		cr_expect_null(settings.routes, "%s", refusal->text);
 		cr_expect_eq(settings.route_count, 0, "%s", refusal->text);
+	}
+}
+
+// What the route offers and proves, and the words that it is printed with.
+static const struct {
+	const char *words, *printed;
+	bool offers, proves;
+} attested[] = {
+	{"", "", false, false},
+	{" cert=/c.pem key=/k.pem", " cert=/c.pem key=/k.pem", false, false},
+	{" cert=attested", " cert=attested attest=require", true, true},
+	{" policy=/p", " attest=require policy=/p", true, false},
+	{" root=/r policy=/p cert=attested", " cert=attested attest=require policy=/p root=/r",
+		true, true},
+	{" cert=/c.pem key=/k.pem policy=/p", " cert=/c.pem key=/k.pem attest=require policy=/p",
+		true, false},
+	{" cert=attested alpn=h2 attest=prefer", " alpn=h2 cert=attested attest=prefer", true,
+		true},
+	{" cert=attested min=1.2 tls=auto alpn=h2 attest=off",
+		" min=1.2 alpn=h2 cert=attested attest=off tls=auto", false, false},
+};
+
+Test(settings, attestation_is_required_where_it_is_named_unless_said_otherwise)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(attested); i++) {
+		char text[200], expected[200];
+		struct settings settings;
+		char *printed;
+
+		snprintf(text, sizeof(text), "route * tls%s", attested[i].words);
+		snprintf(expected, sizeof(expected), "tls%s\n", attested[i].printed);
+		settings = parse(text);
+		cr_expect_eq(settings_offers_attestation(&settings.routes[0].tls),
+			attested[i].offers, "%s", text);
+		cr_expect_eq(
+			settings_proves(&settings.routes[0].tls), attested[i].proves, "%s", text);
+		printed = print(&settings);
+		cr_expect(strstr(printed, expected), "%s: %s", text, printed);
+		free(printed);
+		settings_clear(&settings);
 	}
 }
 
