@@ -6,10 +6,7 @@
 
 #include <criterion/criterion.h>
 
-#define BYTES(text)                                                                                \
-	{                                                                                          \
-		(const uint8_t *)(text), sizeof(text) - 1                                          \
-	}
+#include "tests/unit/support/bytes.h"
 
 static bool is_same_view(struct bytes a, struct bytes b)
 {

@@ -8,12 +8,7 @@
 
 #include <cbor.h>
 
-#include "attest/bytes.h"
-
-#define BYTES(text)                                                                                \
-	{                                                                                          \
-		(const uint8_t *)(text), sizeof(text) - 1                                          \
-	}
+#include "tests/unit/support/bytes.h"
 
 #define B16 "0123456789abcdef"
 #define B48 B16 B16 B16
