@@ -174,7 +174,7 @@ static int build_image(const struct build_options *options)
 	struct attest_error error;
 
 	if (!add_sections(&build, options, &error) || !eif_lay_out(&build.eif, &layout, &error) ||
-		!image_file_write(options->output, layout.parts, layout.part_count, &error))
+		!file_write_parts(options->output, layout.parts, layout.part_count, 0644, &error))
 		return command_fail(NULL, &error);
 	return EXIT_OK;
 }

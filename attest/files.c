@@ -89,38 +89,40 @@ bool file_read(const char *path, size_t maximum, uint8_t **data, size_t *length,
 
 // --- writing
 
-static int write_all(int fd, const uint8_t *data, size_t length)
+static int write_all(int fd, const struct bytes *parts, size_t count)
 {
-	while (length > 0) {
-		ssize_t put = TEMP_FAILURE_RETRY(write(fd, data, length));
+	for (size_t i = 0; i < count; i++) {
+		for (size_t done = 0; done < parts[i].length;) {
+			ssize_t put = TEMP_FAILURE_RETRY(
+				write(fd, parts[i].data + done, parts[i].length - done));
 
-		if (put < 0)
-			return -errno;
-		data += put;
-		length -= (size_t)put;
+			if (put < 0)
+				return -errno;
+			done += (size_t)put;
+		}
 	}
 	return 0;
 }
 
 // As it is: a pipe, a device, standard output.
-static int write_through(const char *path, const void *data, size_t length)
+static int write_through(const char *path, const struct bytes *parts, size_t count)
 {
 	__attribute__((cleanup(close_file))) int fd =
 		is_standard(path) ? STDOUT_FILENO : open(path, O_WRONLY | O_CLOEXEC);
 
-	return fd < 0 ? -errno : write_all(fd, data, length);
+	return fd < 0 ? -errno : write_all(fd, parts, count);
 }
 
 // Synced before the rename: after a crash the name leads to the old content or to the whole of the
 // new one.
-static int write_synced(const char *path, const void *data, size_t length, mode_t mode)
+static int write_synced(const char *path, const struct bytes *parts, size_t count, mode_t mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	int status;
 
 	if (fd < 0)
 		return -errno;
-	status = write_all(fd, data, length);
+	status = write_all(fd, parts, count);
 	if (status == 0 && fsync(fd) < 0)
 		status = -errno;
 	if (close(fd) < 0 && status == 0)
@@ -128,7 +130,7 @@ static int write_synced(const char *path, const void *data, size_t length, mode_
 	return status;
 }
 
-static int write_and_rename(const char *path, const void *data, size_t length, mode_t mode)
+static int write_and_rename(const char *path, const struct bytes *parts, size_t count, mode_t mode)
 {
 	char temporary[PATH_MAX];
 	struct timespec now;
@@ -139,7 +141,7 @@ static int write_and_rename(const char *path, const void *data, size_t length, m
 		temporary, sizeof(temporary), "%s.%d-%09ld", path, (int)getpid(), now.tv_nsec);
 	if (used < 0 || (size_t)used >= sizeof(temporary))
 		return -ENAMETOOLONG;
-	status = write_synced(temporary, data, length, mode);
+	status = write_synced(temporary, parts, count, mode);
 	if (status == -EEXIST)
 		return status;
 	if (status == 0 && rename(temporary, path) < 0)
@@ -149,20 +151,28 @@ static int write_and_rename(const char *path, const void *data, size_t length, m
 	return status;
 }
 
-bool file_write(
-	const char *path, const void *data, size_t length, mode_t mode, struct attest_error *error)
+bool file_write_parts(const char *path, const struct bytes *parts, size_t count, mode_t mode,
+	struct attest_error *error)
 {
 	struct stat existing;
 	char target[PATH_MAX];
 	int status;
 
 	if (is_standard(path) || (stat(path, &existing) == 0 && !S_ISREG(existing.st_mode)))
-		status = write_through(path, data, length);
+		status = write_through(path, parts, count);
 	else // a symbolic link stays one: what it leads to is replaced
 		status = write_and_rename(
-			realpath(path, target) ? target : path, data, length, mode);
+			realpath(path, target) ? target : path, parts, count, mode);
 	errno = -status;
 	return status == 0 || fail_errno(path, "cannot be written", error);
+}
+
+bool file_write(
+	const char *path, const void *data, size_t length, mode_t mode, struct attest_error *error)
+{
+	struct bytes whole = {data, length};
+
+	return file_write_parts(path, &whole, 1, mode, error);
 }
 
 // --- hexadecimal

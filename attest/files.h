@@ -18,8 +18,13 @@
 bool file_read(const char *path, size_t maximum, uint8_t **data, size_t *length,
 	struct attest_error *error) MUST_CHECK;
 
-// Writes beside the target and renames, so that a reader sees all or nothing; a path that is no
-// regular file (a pipe, a device) is written to as it is. mode as for open(2).
+// Writes the parts one after the other to a file beside the target and renames it, so that a reader
+// sees all or nothing; a path that is no regular file (a pipe, a device) is written to as it is.
+// mode as for open(2). DEVICE.
+bool file_write_parts(const char *path, const struct bytes *parts, size_t count, mode_t mode,
+	struct attest_error *error) MUST_CHECK;
+
+// The same with one part.
 bool file_write(const char *path, const void *data, size_t length, mode_t mode,
 	struct attest_error *error) MUST_CHECK;
 

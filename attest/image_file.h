@@ -15,10 +15,4 @@
 bool image_file_map(const char *path, struct bytes *content, struct attest_error *error) MUST_CHECK;
 void image_file_unmap(struct bytes *content);
 
-// Writes the parts one after the other to a file beside the target and renames it, so that a
-// reader sees all or nothing; a path that is no regular file is written to as it is. Mode 0644 less
-// the umask. DEVICE.
-bool image_file_write(const char *path, const struct bytes *parts, size_t count,
-	struct attest_error *error) MUST_CHECK;
-
 #endif

@@ -13,6 +13,8 @@
 
 #include <criterion/criterion.h>
 
+#include "tests/unit/support/bytes.h"
+
 static char directory[64];
 
 static void make_directory(void)
@@ -170,6 +172,14 @@ Test(files, the_mode_is_as_with_open)
 	cr_assert(file_write(path_of("f"), "x", 1, 0600, NULL));
 	cr_assert_eq(stat(path_of("f"), &status), 0);
 	cr_assert_eq(status.st_mode & 0777, 0600);
+}
+
+Test(files, parts_are_written_one_after_the_other)
+{
+	const struct bytes parts[] = {BYTES("ab"), BYTES(""), BYTES("cde")};
+
+	cr_assert(file_write_parts(path_of("f"), parts, 3, 0600, NULL));
+	assert_content("f", "abcde", 5);
 }
 
 Test(files, a_symbolic_link_stays_and_what_it_leads_to_is_replaced)
