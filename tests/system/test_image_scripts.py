@@ -132,3 +132,54 @@ def test_what_is_no_profile_is_refused(directory):
 	path.write_text("{}")
 	result = script("vsock-seccomp", path)
 	assert result.status != 0 and "not a seccomp profile" in result.stderr
+
+
+# --- run-vm, with a stand-in for QEMU that writes down its arguments and says what a guest says at its end
+
+QEMU = """#!/bin/sh
+printf '%s\\n' "$@" >"$STAND_IN/arguments"
+for word; do
+	case $word in file:*) console=${word#file:} ;; esac
+done
+printf 'airlock: the command ended with status 7\\r\\n' >"$console"
+"""
+DEVICE = """#!/usr/bin/python3
+import os, signal, socket, sys
+option = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(option["--socket"])
+open(os.environ["STAND_IN"] + "/device", "w").write(option["--guest-cid"] + " " + option["--uds-path"])
+signal.pause()
+"""
+
+
+@pytest.fixture
+def machine(directory):
+	tools = directory / "tools"
+	tools.mkdir()
+	for name, text in (("qemu-system-x86_64", QEMU), ("vhost-device-vsock", DEVICE)):
+		(tools / name).write_text(text)
+		(tools / name).chmod(0o755)
+	(directory / "image/kernel").mkdir(parents=True)
+	for name in ("kernel/vmlinuz", "boot.cpio.gz", "image.cpio.gz", "cmdline", "command"):
+		(directory / "image" / name).write_text("")
+	environment = {"STAND_IN": str(directory), "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(directory),
+		"BUILD": str(hostd_module.hostd_program().parents[1])}
+	return lambda *options: script("run-vm", *options, directory / "image", **environment)
+
+
+def test_a_guest_is_given_a_vsock_device_whose_other_side_is_hostd(machine, directory):
+	result = machine("--device")
+	assert result.status == 7, result.stderr
+	arguments = (directory / "arguments").read_text().splitlines()
+	assert "vhost-user-vsock-pci,chardev=vsock" in arguments
+	cid, path = (directory / "device").read_text().split()
+	assert cid == "16" and path.endswith("/host")
+	assert "hostd: " in result.stderr and "ended" in result.stderr
+	assert not list(directory.glob("airlock-vm.*"))
+
+
+def test_a_vm_without_an_image_is_told_what_to_do_first(machine, directory):
+	(directory / "image/command").unlink()
+	result = machine("--device")
+	assert result.status == 2 and "build-eif --own first" in result.stderr
