@@ -79,6 +79,16 @@ static unsigned two_digits(const uint8_t *text)
 	return (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
 }
 
+// Of two digits year 0 to 99 stands for a year of 1950 to 2049, which year + 2000 is as long as.
+static bool is_date(unsigned year, unsigned month, unsigned day)
+{
+	static const uint8_t days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1] &&
+	       (is_leap || month != 2 || day <= 28);
+}
+
 // RFC 5280 4.1.2.5: seconds are there, no fractions, Z.
 static bool is_time(struct bytes content, size_t year_digits)
 {
@@ -90,9 +100,11 @@ static bool is_time(struct bytes content, size_t year_digits)
 		if (content.data[i] < '0' || content.data[i] > '9')
 			return false;
 	}
-	unsigned month = two_digits(text), day = two_digits(text + 2);
-	return month >= 1 && month <= 12 && day >= 1 && day <= 31 && two_digits(text + 4) <= 23 &&
-	       two_digits(text + 6) <= 59 && two_digits(text + 8) <= 59;
+	unsigned century = year_digits == 4 ? two_digits(content.data) : 20;
+	return is_date(100 * century + two_digits(text - 2), two_digits(text),
+		       two_digits(text + 2)) &&
+	       two_digits(text + 4) <= 23 && two_digits(text + 6) <= 59 &&
+	       two_digits(text + 8) <= 59;
 }
 
 static bool is_primitive(const struct der_item *item)

@@ -46,6 +46,20 @@ static const struct {
 	CASE(false, "\x17\x0d"
 		    "260232082418Z"),
 	CASE(false, "\x17\x0d"
+		    "260230082418Z"),
+	CASE(false, "\x17\x0d"
+		    "260431082418Z"),
+	CASE(false, "\x17\x0d"
+		    "260229082418Z"),
+	CASE(true, "\x17\x0d"
+		   "280229082418Z"),
+	CASE(true, "\x17\x0d"
+		   "960229082418Z"),
+	CASE(false, "\x18\x0f"
+		    "21000229082418Z"),
+	CASE(true, "\x18\x0f"
+		   "24000229082418Z"),
+	CASE(false, "\x17\x0d"
 		    "260206242418Z"),
 	CASE(false, "\x17\x0d"
 		    "260206086018Z"),
