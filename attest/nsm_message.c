@@ -19,15 +19,15 @@ enum type {
 	TYPE_BOOL,
 	TYPE_BYTES,
 	TYPE_OPTIONAL_BYTES, // null or not there: absent
-	TYPE_TEXT,           // char[size]
+	TYPE_TEXT,           // char[most + 1]
 	TYPE_PCRS,           // describe.locked_pcrs and its count
 };
 
 struct field {
 	const char *name;
 	enum type type;
-	size_t at; // in the struct
-	size_t size;
+	size_t at;          // in the struct
+	size_t least, most; // bytes; most 0: any
 };
 
 struct variant {
@@ -38,16 +38,21 @@ struct variant {
 
 #define REQUEST(name, type, member)                                                                \
 	{                                                                                          \
-		name, type, offsetof(struct nsm_request, member), 0                                \
+		name, type, offsetof(struct nsm_request, member), 0, 0                             \
 	}
 #define RESPONSE(name, type, member)                                                               \
 	{                                                                                          \
-		name, type, offsetof(struct nsm_response, member), 0                               \
+		name, type, offsetof(struct nsm_response, member), 0, 0                            \
 	}
+#define RESPONSE_BYTES(name, least, most)                                                          \
+	{                                                                                          \
+		name, TYPE_BYTES, offsetof(struct nsm_response, data), least, most                 \
+	}
+#define RESPONSE_PCR(name) RESPONSE_BYTES(name, DOCUMENT_PCR_SIZE, DOCUMENT_PCR_SIZE)
 #define RESPONSE_TEXT(name, member)                                                                \
 	{                                                                                          \
-		name, TYPE_TEXT, offsetof(struct nsm_response, member),                            \
-			sizeof(((struct nsm_response *)0)->member)                                 \
+		name, TYPE_TEXT, offsetof(struct nsm_response, member), 1,                         \
+			sizeof(((struct nsm_response *)0)->member) - 1                             \
 	}
 
 static const struct variant requests[] = {
@@ -74,13 +79,13 @@ static const struct variant responses[] = {
 			RESPONSE("max_pcrs", TYPE_U16, describe.max_pcrs),
 			RESPONSE("locked_pcrs", TYPE_PCRS, describe.locked_pcrs),
 			RESPONSE_TEXT("digest", describe.digest)}},
-	{NSM_GET_RANDOM, "GetRandom", {RESPONSE("random", TYPE_BYTES, data)}},
+	{NSM_GET_RANDOM, "GetRandom", {RESPONSE_BYTES("random", 1, NSM_RANDOM_MAX)}},
 	{NSM_DESCRIBE_PCR, "DescribePCR",
-		{RESPONSE("lock", TYPE_BOOL, is_locked), RESPONSE("data", TYPE_BYTES, data)}},
-	{NSM_EXTEND_PCR, "ExtendPCR", {RESPONSE("data", TYPE_BYTES, data)}},
+		{RESPONSE("lock", TYPE_BOOL, is_locked), RESPONSE_PCR("data")}},
+	{NSM_EXTEND_PCR, "ExtendPCR", {RESPONSE_PCR("data")}},
 	{NSM_LOCK_PCR, "LockPCR", {{0}}},
 	{NSM_LOCK_PCRS, "LockPCRs", {{0}}},
-	{NSM_ATTESTATION, "Attestation", {RESPONSE("document", TYPE_BYTES, data)}},
+	{NSM_ATTESTATION, "Attestation", {RESPONSE_BYTES("document", 1, NSM_RESPONSE_MAX)}},
 	{0},
 };
 
@@ -236,22 +241,37 @@ static bool store_bool(
 	return *out || cbor_token_expect(token, CBOR_FALSE, name, error);
 }
 
-static bool store_bytes(struct bytes *out, const struct cbor_token *token, const char *name,
-	struct attest_error *error)
+static bool store_bytes(struct bytes *out, const struct field *field,
+	const struct cbor_token *token, const char *name, struct attest_error *error)
 {
+	size_t length = token->bytes.length;
+
 	*out = token->bytes;
-	return cbor_token_expect(token, CBOR_BYTES, name, error);
+	if (!cbor_token_expect(token, CBOR_BYTES, name, error))
+		return false;
+	if (field->most > 0 && (length < field->least || length > field->most))
+		return attest_fail(error, ATTEST_FAULT_MALFORMED, name, token->offset,
+			"%zu bytes, not %zu to %zu", length, field->least, field->most);
+	return true;
 }
 
-static bool store_text(char *out, size_t size, const struct cbor_token *token, const char *name,
+static bool is_printable(struct bytes text)
+{
+	for (size_t i = 0; i < text.length; i++) {
+		if (text.data[i] < 0x20 || text.data[i] > 0x7E)
+			return false;
+	}
+	return true;
+}
+
+static bool store_text(char *out, size_t most, const struct cbor_token *token, const char *name,
 	struct attest_error *error)
 {
 	if (!cbor_token_expect(token, CBOR_TEXT, name, error))
 		return false;
-	if (token->bytes.length == 0 || token->bytes.length >= size ||
-		memchr(token->bytes.data, '\0', token->bytes.length))
+	if (token->bytes.length == 0 || token->bytes.length > most || !is_printable(token->bytes))
 		return attest_fail(error, ATTEST_FAULT_MALFORMED, name, token->offset,
-			"not a text of 1 to %zu bytes", size - 1);
+			"not a printable text of 1 to %zu bytes", most);
 	memcpy(out, token->bytes.data, token->bytes.length);
 	out[token->bytes.length] = '\0';
 	return true;
@@ -297,11 +317,11 @@ static bool read_field(struct decoder *decoder, const struct field *field, const
 	case TYPE_BOOL:
 		return store_bool(value, &token, name, error);
 	case TYPE_OPTIONAL_BYTES:
-		return token.kind == CBOR_NULL || store_bytes(value, &token, name, error);
+		return token.kind == CBOR_NULL || store_bytes(value, field, &token, name, error);
 	case TYPE_BYTES:
-		return store_bytes(value, &token, name, error);
+		return store_bytes(value, field, &token, name, error);
 	case TYPE_TEXT:
-		return store_text(value, field->size, &token, name, error);
+		return store_text(value, field->most, &token, name, error);
 	case TYPE_PCRS:
 		return store_pcrs(&decoder->reader, decoder->message, &token, name, error);
 	}
@@ -397,7 +417,8 @@ static bool read_error(struct decoder *decoder, struct nsm_response *response)
 	struct cbor_token text;
 
 	return cbor_reader_next(&decoder->reader, &text, decoder->error) &&
-	       store_text(response->error, sizeof(response->error), &text, "Error", decoder->error);
+	       store_text(response->error, sizeof(response->error) - 1, &text, "Error",
+		       decoder->error);
 }
 
 static bool read_end(struct decoder *decoder)

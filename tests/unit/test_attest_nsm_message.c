@@ -297,6 +297,9 @@ Test(nsm_message, more_than_the_device_takes_is_malformed)
 
 // --- responses
 
+#define SIXTEEN "0123456789abcdef"
+#define PCR     SIXTEEN SIXTEEN SIXTEEN
+
 static const struct {
 	struct bytes encoded;
 	struct nsm_response response;
@@ -310,16 +313,16 @@ static const struct {
 			.describe = {1, 2, 300, "i-1", 32, 3, {0, 1, 31}, "SHA384"}}},
 	{BYTES("\xA1\x6B"
 	       "DescribePCR\xA2\x64lock\xF5\x64"
-	       "data\x42\x01\x02"),
-		{.command = NSM_DESCRIBE_PCR, .is_locked = true, .data = BYTES("\x01\x02")}},
+	       "data\x58\x30" PCR),
+		{.command = NSM_DESCRIBE_PCR, .is_locked = true, .data = BYTES(PCR)}},
 	{BYTES("\xA1\x6B"
 	       "DescribePCR\xA2\x64lock\xF4\x64"
-	       "data\x40"),
-		{.command = NSM_DESCRIBE_PCR, .data = BYTES("")}},
+	       "data\x58\x30" PCR),
+		{.command = NSM_DESCRIBE_PCR, .data = BYTES(PCR)}},
 	{BYTES("\xA1\x69"
 	       "ExtendPCR\xA1\x64"
-	       "data\x42\x01\x02"),
-		{.command = NSM_EXTEND_PCR, .data = BYTES("\x01\x02")}},
+	       "data\x58\x30" PCR),
+		{.command = NSM_EXTEND_PCR, .data = BYTES(PCR)}},
 	{BYTES("\x67LockPCR"), {.command = NSM_LOCK_PCR}},
 	{BYTES("\x68LockPCRs"), {.command = NSM_LOCK_PCRS}},
 	{BYTES("\xA1\x6B"
@@ -407,17 +410,17 @@ static const struct refusal refused_responses[] = {
 	{"an error without a text",
 		BYTES("\xA1\x65"
 		      "Error\x60"),
-		"not a text of 1 to 63 bytes"},
+		"not a printable text of 1 to 63 bytes"},
 	{"an error that is too long",
 		BYTES("\xA1\x65"
 		      "Error\x78\x40"
 		      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
-		"not a text of 1 to 63 bytes"},
+		"not a printable text of 1 to 63 bytes"},
 	{"an error with a NUL",
 		BYTES("\xA1\x65"
 		      "Error\x63"
 		      "a\0b"),
-		"not a text of 1 to 63 bytes"},
+		"not a printable text of 1 to 63 bytes"},
 	{"an error of a number",
 		BYTES("\xA1\x65"
 		      "Error\x05"),
@@ -442,6 +445,26 @@ static const struct refusal refused_responses[] = {
 		"an unsigned number where false should be"},
 	{"random numbers in an array", BYTES("\xA1\x69GetRandom\xA1\x66random\x82\x01\x02"),
 		"an array where a byte string should be"},
+	{"a PCR of 47 bytes",
+		BYTES("\xA1\x6B"
+		      "DescribePCR\xA2\x64lock\xF5\x64"
+		      "data\x58\x2F" SIXTEEN SIXTEEN "0123456789abcde"),
+		"47 bytes, not 48 to 48"},
+	{"an extended PCR of no bytes",
+		BYTES("\xA1\x69"
+		      "ExtendPCR\xA1\x64"
+		      "data\x40"),
+		"0 bytes, not 48 to 48"},
+	{"no random bytes", BYTES("\xA1\x69GetRandom\xA1\x66random\x40"), "0 bytes, not 1 to 256"},
+	{"257 random bytes",
+		BYTES("\xA1\x69GetRandom\xA1\x66random\x59\x01\x01" PCR PCR PCR PCR PCR SIXTEEN
+		      "x"),
+		"257 bytes, not 1 to 256"},
+	{"an empty document",
+		BYTES("\xA1\x6B"
+		      "Attestation\xA1\x68"
+		      "document\x40"),
+		"0 bytes, not 1 to 12288"},
 	{"no document",
 		BYTES("\xA1\x6B"
 		      "Attestation\xA0"),
@@ -449,7 +472,9 @@ static const struct refusal refused_responses[] = {
 	{"a module_id of bytes", BYTES(DESCRIBE_UP_TO_MODULE_ID "\x43i-1"),
 		"a byte string where a text should be"},
 	{"an empty module_id", BYTES(DESCRIBE_UP_TO_MODULE_ID "\x60"),
-		"not a text of 1 to 127 bytes"},
+		"not a printable text of 1 to 127 bytes"},
+	{"a module_id for terminals", BYTES(DESCRIBE_UP_TO_MODULE_ID "\x65i\x1B[2J"),
+		"not a printable text of 1 to 127 bytes"},
 	{"33 locked PCRs", BYTES(DESCRIBE_UP_TO_LOCKED_PCRS "\x98\x21" THIRTY_TWO "\x10"),
 		"not an array of at most 32"},
 	{"locked PCRs without a length", BYTES(DESCRIBE_UP_TO_LOCKED_PCRS "\x9F\x00\xFF"),
