@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One table of subcommands drives dispatch and help; each reads its own options.
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,7 +87,7 @@ int command_fail(const char *subject, const struct attest_error *error)
 	char text[512];
 
 	attest_error_format(error, text, sizeof(text));
-	if (subject)
+	if (subject && strcmp(subject, error->field) != 0)
 		fprintf(stderr, "airlock-attest: %s: %s\n", subject, text);
 	else
 		fprintf(stderr, "airlock-attest: %s\n", text);
@@ -102,6 +103,31 @@ int command_usage(const char *name)
 	return EXIT_USAGE;
 }
 
+// What was printed is an answer only once it has arrived.
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "airlock-attest: standard output: %s\n", strerror(errno));
+	return status == EXIT_OK ? EXIT_TRANSPORT : status;
+}
+
+// `--nsm NAME` before the subcommand is moved behind it, where it is read.
+static void move_device(int argc, char **argv)
+{
+	int count = 0;
+
+	if (argc > 3 && strcmp(argv[1], "--nsm") == 0)
+		count = 2;
+	else if (argc > 2 && strncmp(argv[1], "--nsm=", strlen("--nsm=")) == 0)
+		count = 1;
+	if (count == 0)
+		return;
+	char *name = argv[count + 1];
+	memmove(argv + 2, argv + 1, (size_t)count * sizeof(*argv));
+	argv[1] = name;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -113,17 +139,18 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
 		strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
-		return EXIT_OK;
+		return finish(EXIT_OK);
 	}
 	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
 		puts("airlock-attest " AIRLOCK_VERSION);
-		return EXIT_OK;
+		return finish(EXIT_OK);
 	}
+	move_device(argc, argv);
 	command = find_command(argv[1]);
 	if (!command || !command->main) {
 		fprintf(stderr, "airlock-attest: unknown subcommand: %s\n", argv[1]);
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
-	return command->main(argc - 1, argv + 1);
+	return finish(command->main(argc - 1, argv + 1));
 }

@@ -355,6 +355,25 @@ def test_wrong_words_are_usage_errors(nsm, command):
 	assert nsm.run(*command).status == USAGE
 
 
+@pytest.mark.parametrize("words", [
+	["--nsm", "NAME", "pcr", "read", "3"],
+	["--nsm=NAME", "pcr", "read", "3"],
+	["pcr", "--nsm", "NAME", "read", "3"],
+	["pcr", "read", "--nsm=NAME", "3"],
+	["pcr", "read", "3", "--nsm", "NAME"],
+], ids=" ".join)
+def test_the_device_may_be_named_anywhere(nsm, words):
+	done = process.run([str(attest_program()), *(word.replace("NAME", f"unix:{nsm.path}") for word in words)])
+	assert (done.status, done.stdout) == (0, f"pcr3 {ZEROS.hex()} locked\n"), done.stderr
+
+
+@pytest.mark.parametrize("command", [["describe"], ["pcr", "read"], ["pcr", "read", "3"], ["random", "9"], ["get"]],
+	ids=" ".join)
+def test_an_answer_that_cannot_be_written_is_none(nsm, command):
+	done = process.run(["sh", "-c", 'exec "$@" > /dev/full', "sh", str(attest_program()), *command, nsm.name_option])
+	assert done.status == TRANSPORT and "No space left on device" in done.stderr
+
+
 def test_without_an_nsm_every_command_says_where_it_looked(directory):
 	for name, status in ((f"unix:{directory}/none", TRANSPORT), (f"{directory}/none", TRANSPORT),
 			("unix:", USAGE)):
