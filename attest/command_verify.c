@@ -214,7 +214,9 @@ static int verify(const struct command *command, const char *path)
 	size_t length;
 
 	if (!file_read(path, DOCUMENT_MAX, &data, &length, &error)) {
-		error.check = error.fault == ATTEST_FAULT_MALFORMED; // its size is the first check
+		if (error.fault == ATTEST_FAULT_MALFORMED) // its size is part of the first check
+			attest_fail_check(&error, 1, error.fault, "document", error.offset,
+				"too long for a document");
 		return refuse(command, path, &error);
 	}
 	if (!attest_verify(data, length, &command->options, &result, &error))
@@ -224,10 +226,7 @@ static int verify(const struct command *command, const char *path)
 	else
 		report_print_text(stdout, result, &command->options);
 	attest_result_free(result);
-	if (fflush(stdout) == 0)
-		return EXIT_OK;
-	perror("airlock-attest: standard output");
-	return EXIT_TRANSPORT;
+	return EXIT_OK;
 }
 
 int command_verify(int argc, char **argv)

@@ -182,7 +182,8 @@ void report_print_json(
 {
 	char time[32];
 
-	fputs("{\"verified\":true", out);
+	fputs("{\"verified\":true,\"check\":null,\"field\":null,\"offset\":null,\"reason\":null",
+		out);
 	print_json_string(out, "platform", platform_name(result));
 	print_json_string(out, "partition", partition_name(result));
 	fprintf(out, ",\"debug\":%s", attest_result_is_debug(result) ? "true" : "false");
@@ -211,5 +212,9 @@ void report_print_refusal_json(FILE *out, const struct attest_error *error)
 	else
 		fprintf(out, ",\"offset\":%zu", error->offset);
 	print_json_string(out, "reason", error->message);
-	fputs("}\n", out);
+	fputs(",\"platform\":null,\"partition\":null,\"debug\":null,\"clock\":null,\"time\":null"
+	      ",\"timestamp_ms\":null,\"age_ms\":null,\"module_id\":null,\"policy\":null"
+	      ",\"release\":null,\"revocation_checked\":null,\"pcrs\":null,\"user_data\":null"
+	      ",\"nonce\":null,\"public_key\":null}\n",
+		out);
 }

@@ -15,7 +15,7 @@ void report_print_text(
 void report_print_json(
 	FILE *out, const struct attest_result *result, const struct verify_options *options);
 
-// {"verified":false,"check":N,"field":...,"offset":...,"reason":...}
+// All keys of the other form are there too, and null: nothing of the document is known.
 void report_print_refusal_json(FILE *out, const struct attest_error *error);
 
 #endif

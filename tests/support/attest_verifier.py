@@ -5,6 +5,11 @@ import subprocess
 
 from support.hostd import SANITIZER_REPORT, build_directory
 
+# Of what `verify --json` prints, in order.
+KEYS = ("verified", "check", "field", "offset", "reason", "platform", "partition", "debug", "clock", "time",
+	"timestamp_ms", "age_ms", "module_id", "policy", "release", "revocation_checked", "pcrs", "user_data", "nonce",
+	"public_key")
+
 
 def run(*arguments, stdin=b"", timeout=30):
 	"""airlock-attest: the completed process; standard output and error as text."""
