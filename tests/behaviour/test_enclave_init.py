@@ -8,12 +8,11 @@ import pathlib
 import re
 import signal
 import socket
-import threading
 
 import pytest
 
 from support import airlock as airlock_module
-from support import bare_root, process, tls_route, world
+from support import bare_root, process, serving, tls_route, world
 from support.hostd import build_directory
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -274,29 +273,15 @@ class Parent:
 
 	def __init__(self, path, answer):
 		self.heard, self._answer = [], answer
-		self._listener = socket.socket(socket.AF_UNIX)
-		self._listener.bind(str(path))
-		self._listener.listen()
-		self._thread = threading.Thread(target=self._serve, daemon=True)
-		self._thread.start()
+		self.stop = serving.Server(serving.listen_unix(path), self._serve).stop
 
-	def _serve(self):
-		while True:
-			try:
-				connection, _ = self._listener.accept()
-			except OSError:
-				return
-			with connection:
-				self.heard.append(connection.recv(16))
-				if self._answer is not None:
-					connection.sendall(self._answer)
-					connection.recv(1)
-				elif connection.recv(1):
-					raise AssertionError("nothing was to come")
-
-	def stop(self):
-		self._listener.shutdown(socket.SHUT_RDWR)
-		self._listener.close()
+	def _serve(self, connection):
+		self.heard.append(connection.recv(16))
+		if self._answer is not None:
+			connection.sendall(self._answer)
+			connection.recv(1)
+		elif connection.recv(1):
+			raise AssertionError("nothing was to come")
 
 
 @pytest.fixture

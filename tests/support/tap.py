@@ -11,47 +11,22 @@ import errno
 import socket
 import threading
 
-from support import wire
+from support import serving, wire
 
 
 class Tap:
 	def __init__(self, path, hostd_path):
 		self.endpoint, self._hostd_path = f"unix:{path}", hostd_path
 		self._lock = threading.Lock()
-		self._pieces, self._sockets = [], []
-		self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-		self._listener.bind(str(path))
-		self._listener.listen(256)
-		self._start(self._accept)
-
-	@staticmethod
-	def _start(target, *arguments):
-		thread = threading.Thread(target=target, args=arguments, daemon=True)
-		thread.start()
-		return thread
+		self._pieces = []
+		self._server = serving.Server(serving.listen_unix(path), self._serve)
+		self.stop = self._server.stop
 
 	@property
 	def bytes(self):
 		"""Everything so far, stream by stream and direction by direction."""
 		with self._lock:
 			return b"\n".join(b"".join(pieces) for pieces in self._pieces)
-
-	def stop(self):
-		for sock in [self._listener, *self._sockets]:
-			try:
-				sock.shutdown(socket.SHUT_RDWR)
-			except OSError:
-				pass
-			sock.close()
-
-	def _accept(self):
-		while True:
-			try:
-				enclave, _ = self._listener.accept()
-			except OSError:
-				return
-			self._sockets.append(enclave)
-			self._start(self._serve, enclave)
 
 	def _new_record(self):
 		with self._lock:
@@ -60,24 +35,22 @@ class Tap:
 
 	def _serve(self, enclave):
 		record = self._new_record()
-		try:
-			request = enclave.recv(wire.SIZE, socket.MSG_PEEK)
-			record.append(request)
-			upstream = wire.Opener(self._hostd_path, request, patience=60)
-			self._sockets.append(upstream.socket)
-			if len(request) == wire.SIZE and request[12] == wire.PROXY and not upstream.wait():
-				enclave.close()  # with the request unread
-				upstream.close()
-				return
-			enclave.recv(wire.SIZE)
-			pumps = [self._start(self._pump, enclave, upstream.socket, record),
-				self._start(self._pump, upstream.socket, enclave, self._new_record())]
-			for pump in pumps:
-				pump.join()
+		request = enclave.recv(wire.SIZE, socket.MSG_PEEK)
+		record.append(request)
+		upstream = wire.Opener(self._hostd_path, request, patience=60)
+		self._server.keep(upstream.socket)
+		if len(request) == wire.SIZE and request[12] == wire.PROXY and not upstream.wait():
+			enclave.close()  # with the request unread
 			upstream.close()
-		except OSError:
-			pass
-		enclave.close()
+			return
+		enclave.recv(wire.SIZE)
+		pumps = [threading.Thread(target=self._pump, args=arguments, daemon=True) for arguments in (
+			(enclave, upstream.socket, record), (upstream.socket, enclave, self._new_record()))]
+		for pump in pumps:
+			pump.start()
+		for pump in pumps:
+			pump.join()
+		upstream.close()
 
 	@staticmethod
 	def _is_closed(sock):

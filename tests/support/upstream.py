@@ -14,6 +14,8 @@ import socket
 import struct
 import threading
 
+from support import serving
+
 GRANTED, GENERAL, NOT_ALLOWED, NET_UNREACHABLE, HOST_UNREACHABLE, REFUSED, TTL_EXPIRED = range(7)
 
 
@@ -26,15 +28,11 @@ class Upstream:
 		self._target = target
 		self._released = os.eventfd(0, os.EFD_CLOEXEC)  # readable for good once released
 		self._changed = threading.Condition()
-		self._sockets = []
 		self.asked = []  # (host, port) as they were asked for
-		self._listener = socket.socket()
-		self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-		self._listener.bind((host, 0))
-		self._listener.listen(1024)
-		self.host, self.port = self._listener.getsockname()
+		listener = socket.create_server((host, 0), backlog=1024)
+		self.host, self.port = listener.getsockname()
 		self.url = f"{self.scheme}://{self.host}:{self.port}"
-		threading.Thread(target=self._accept, daemon=True).start()
+		self._server = serving.Server(listener, self._run)
 
 	def release(self):
 		"""Lets every held answer, and all later ones, go."""
@@ -48,33 +46,18 @@ class Upstream:
 
 	def stop(self):
 		self.release()
-		for sock in [self._listener, *self._sockets]:
-			try:
-				sock.shutdown(socket.SHUT_RDWR)
-			except OSError:
-				pass
-			sock.close()
-
-	def _accept(self):
-		while True:
-			try:
-				sock, _ = self._listener.accept()
-			except OSError:
-				return
-			self._sockets.append(sock)
-			threading.Thread(target=self._run, args=(sock,), daemon=True).start()
+		self._server.stop()
 
 	def _run(self, sock):
-		with sock:
-			try:
-				address = self._read_question(sock)
-				with self._changed:
-					self.asked.append(address)
-					self._changed.notify_all()
-				self._wait_release(sock)
-				self._answer(sock, self._target or address)
-			except (OSError, ValueError, struct.error):
-				pass
+		try:
+			address = self._read_question(sock)
+			with self._changed:
+				self.asked.append(address)
+				self._changed.notify_all()
+			self._wait_release(sock)
+			self._answer(sock, self._target or address)
+		except (ValueError, struct.error):
+			pass
 
 	def _wait_release(self, sock):
 		"""Ends early, with ValueError, when whoever asked has gone."""
@@ -137,8 +120,7 @@ class Socks5(Upstream):
 		reply, other = self._reply, None
 		if reply == GRANTED:
 			try:
-				other = socket.create_connection(address)
-				self._sockets.append(other)
+				other = self._server.keep(socket.create_connection(address))
 			except ConnectionRefusedError:
 				reply = REFUSED
 			except OSError:
@@ -169,8 +151,7 @@ class HttpConnect(Upstream):
 	def _answer(self, sock, address):
 		other = None
 		if self._status.startswith("200"):
-			other = socket.create_connection(address)
-			self._sockets.append(other)
+			other = self._server.keep(socket.create_connection(address))
 		sock.sendall(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
 		if other:
 			with other:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from support import transfer, wire
+from support import serving, transfer, wire
 from support.origin import exchange, match, pair, reset
 
 MIB = 1 << 20
@@ -57,26 +57,13 @@ def test_a_destination_that_closes_gives_an_orderly_end(host, origin):
 def test_a_destination_that_speaks_and_ends_at_once_is_heard_every_time(host, word):
 	"""Its words and its end may come in the same event as the news that it was reached."""
 	listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-
-	def serve():
-		while True:
-			try:
-				accepted, _ = listener.accept()
-			except OSError:
-				return
-			with accepted:
-				accepted.sendall(word)
-
-	server = threading.Thread(target=serve, daemon=True)
-	server.start()
+	server = serving.Server(listener, lambda accepted: accepted.sendall(word))
 	for _ in range(1000):
 		with host.open(listener.getsockname()) as opener:
 			assert opener.wait()
 			assert opener.receive_all() == word
 			assert opener.probe()
-	listener.shutdown(socket.SHUT_RDWR)
-	server.join()
-	listener.close()
+	server.stop()
 
 
 def test_both_ends_are_gone_from_hostd_when_both_have_ended(host, origin):

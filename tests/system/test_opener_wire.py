@@ -6,11 +6,10 @@ The test plays hostd: it accepts streams on a unix socket and looks at their fir
 
 import socket
 import struct
-import threading
 
 import pytest
 
-from support import process, wire
+from support import process, serving, wire
 from support.hostd import build_directory
 
 ROUTES = "route 127.0.0.0/8 local\nroute * direct\ngate on\n"
@@ -32,43 +31,30 @@ class Listener:
 
 	def __init__(self, path):
 		self.path, self.requests = path, []
-		self.socket = socket.socket(socket.AF_UNIX)
-		self.socket.bind(str(path))
-		self.socket.listen(64)
-		threading.Thread(target=self.serve, daemon=True).start()
+		self._server = serving.Server(serving.listen_unix(path), self.answer)
 
 	def __enter__(self):
 		return self
 
 	def __exit__(self, *_):
-		self.socket.shutdown(socket.SHUT_RDWR)
-		self.socket.close()
-
-	def serve(self):
-		while True:
-			try:
-				stream, _ = self.socket.accept()
-			except OSError:
-				return
-			threading.Thread(target=self.answer, args=(stream,), daemon=True).start()
+		self._server.stop()
 
 	def answer(self, stream):
-		with stream:
-			request = stream.recv(wire.SIZE, socket.MSG_WAITALL)
-			self.requests.append(request)
-			values = wire.decode(request)
-			if request[12] == wire.PROXY:
-				if said := stream.recv(100):
-					stream.sendall(said.upper())
-				return
-			payload = {
-				wire.PING: b"a test",
-				wire.RESOLVE: bytes([0]) + struct.pack("!I", 60) + bytes([4, 11, 0, 0, 5]),
-				wire.STATUS: bytes([0, 0]),
-			}.get(values[wire.VERB][0], b"")
-			stream.sendall(struct.pack("!BBH", 1, wire.OK, len(payload)) + payload)
-			stream.shutdown(socket.SHUT_WR)
-			stream.recv(1)
+		request = stream.recv(wire.SIZE, socket.MSG_WAITALL)
+		self.requests.append(request)
+		values = wire.decode(request)
+		if request[12] == wire.PROXY:
+			if said := stream.recv(100):
+				stream.sendall(said.upper())
+			return
+		payload = {
+			wire.PING: b"a test",
+			wire.RESOLVE: bytes([0]) + struct.pack("!I", 60) + bytes([4, 11, 0, 0, 5]),
+			wire.STATUS: bytes([0, 0]),
+		}.get(values[wire.VERB][0], b"")
+		stream.sendall(struct.pack("!BBH", 1, wire.OK, len(payload)) + payload)
+		stream.shutdown(socket.SHUT_WR)
+		stream.recv(1)
 
 	def connects(self):
 		return [request for request in self.requests if request[12] == wire.PROXY]
