@@ -329,6 +329,15 @@ def test_a_name_cannot_add_lines_to_the_policy(directory):
 	assert lines[1] == "release x-release-evil---pcr0-00"
 
 
+@pytest.mark.parametrize("form", ["exec {} measure - --json < {}", "cat {1} | {0} measure - --json"])
+def test_an_image_may_come_by_standard_input(directory, form):
+	path = directory / "app.eif"
+	path.write_bytes(bytes(Image([*SECTIONS, (RAMDISK, bytes(300000))])))
+	result = process.run(["sh", "-c", form.format(ATTEST, path)])
+	assert result.status == 0, result.stderr
+	assert result.stdout == attest("measure", path, "--json").stdout
+
+
 def test_pcrs_that_cannot_be_written_are_no_answer(directory):
 	path = directory / "app.eif"
 	path.write_bytes(GOOD)
