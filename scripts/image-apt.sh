@@ -1,5 +1,5 @@
+#!/bin/sh
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
 # Sourced by the scripts that make the enclave image's base: an apt that knows Debian 12 and nothing
 # else of this machine: no package states, preferences, lists or sources of it.
 
