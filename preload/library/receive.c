@@ -126,6 +126,9 @@ static ssize_t judge_result(
 		return receive_nothing(fd, entry, flags);
 	if (result == -ECONNRESET)
 		settle_note_reset(entry);
+	if (result == -ENOMEM && is_vsock &&
+		!user_memory_is_readable(message->msg_iov, message->msg_iovlen))
+		return -EFAULT; // what Linux 6.1 says of a bad pointer
 	if (result == -ENOMEM && is_vsock && !(flags & MSG_PEEK))
 		return receive_whole(fd, message, flags);
 	return result;
