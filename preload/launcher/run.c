@@ -26,6 +26,7 @@
 #include "preload/shared/control_client.h"
 #include "preload/shared/settings.h"
 #include "preload/shared/state.h"
+#include "wire/nsm_socket.h"
 
 #define GATE_MEASUREMENT 20 // ms; long beside a round trip, short beside a program's start
 
@@ -196,9 +197,16 @@ static int run_with(const struct settings *settings, const struct invocation *in
 	return code < 0 ? STATUS_NOT_EXECUTABLE : code;
 }
 
+// nitro-cli's init starts the image's command as its child. Elsewhere orphans have that parent too,
+// but no NSM.
+static bool is_first_program(void)
+{
+	return getpid() == 1 || (getppid() == 1 && access(NSM_DEVICE, F_OK) == 0);
+}
+
 static int run(const struct invocation *invocation)
 {
-	bool is_first = invocation->is_init || getpid() == 1;
+	bool is_first = invocation->is_init || is_first_program();
 	struct settings settings;
 	char problem[512];
 	int code;

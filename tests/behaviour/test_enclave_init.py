@@ -65,6 +65,13 @@ def test_run_as_pid_1_mounts_too(root):
 	assert result.status == 0 and mounts(result.stdout).get("/dev") == "devtmpfs", result
 
 
+@pytest.mark.parametrize("device,is_first", [("dev/nsm", True), ("dev/other", False)])
+def test_the_first_program_of_another_init_mounts_too(root, device, is_first):
+	result = root.run("cat", "/proc/mounts", prefix=["/bin/sh", "-c", '"$@"; exit $?', "sh"],
+		before=f"mount -t tmpfs none dev && mknod dev/null c 1 3 && touch {device} && mount -t proc none proc")
+	assert result.status == 0 and ("/dev/pts" in mounts(result.stdout)) == is_first, result
+
+
 def test_nothing_is_mounted_twice(root):
 	root.write_command("arg /bin/sh", "arg -c", "arg true")
 	result, calls = boot_traced(root, "mount")
