@@ -8,10 +8,14 @@ import socket
 
 import pytest
 
+from support import world
 from support.airlock import airlock_program, library
 from support.hostd import TOP, hostd_program
 
 ENDPOINT = "vsock:3:9000"  # `parent`, as it is printed
+
+
+pytestmark = pytest.mark.stand_in("a guest of tests/vm may open such sockets")
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +23,10 @@ def filtered():
 	"""Asked of the kernel before any of these tests would open such a socket without the filter."""
 	status = pathlib.Path("/proc/self/status").read_text()
 	assert "\nSeccomp:\t2\n" in status, "support.world installed no filter"
+
+
+def test_this_machine_is_no_guest_of_tests_vm():
+	assert not world.is_guest(), "only then is there no filter"
 
 
 def test_this_process_is_refused_such_a_socket():
