@@ -215,10 +215,12 @@ void attester_forget(struct attester *attester, struct attester_task *task)
 
 static void free_tasks(struct attester_task *tasks)
 {
-	struct attester_task *task, *next;
+	while (tasks) {
+		struct attester_task *task = tasks;
 
-	DL_FOREACH_SAFE(tasks, task, next)
-	free(task);
+		DL_DELETE(tasks, task);
+		free(task);
+	}
 }
 
 // false: it is still at work.

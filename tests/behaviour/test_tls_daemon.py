@@ -85,8 +85,11 @@ def test_without_a_tls_route_none_is_started(tls):
 def test_it_is_confined(tls):
 	if tls_route.is_sanitized():
 		pytest.skip("a sanitizer's runtime makes calls of its own, so there is no filter")
-	status = status_of(tls.keep().pid)
+	pid = tls.keep().pid
+	wire.ping(tls.path)  # it serves, so it is confined
+	status, own = status_of(pid), status_of("self")
 	assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+	assert int(status["Seccomp_filters"]) == int(own["Seccomp_filters"]) + 1  # the tests have one of their own
 
 
 def test_it_leaves_no_core(tls):
