@@ -37,6 +37,9 @@
 #define CHUNK (256 * 1024)
 #define CROWD 16
 
+// The one buffer of each thread: a thread's stack holds all that is __thread, used or not.
+static __thread char chunk[CHUNK];
+
 __attribute__((noreturn)) static void fail(const char *what)
 {
 	perror(what);
@@ -64,18 +67,17 @@ static struct sockaddr_in tcp_address(const char *host, const char *port)
 static void *serve_connection(void *context)
 {
 	int fd = (int)(intptr_t)context;
-	static __thread char bytes[CHUNK];
 	char how = 0;
 	ssize_t got = recv(fd, &how, 1, 0);
 
 	while (got > 0 && how == 'D')
-		got = send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
+		got = send(fd, chunk, sizeof(chunk), MSG_NOSIGNAL);
 	while (got > 0 && how == 'U')
-		got = recv(fd, bytes, sizeof(bytes), 0);
+		got = recv(fd, chunk, sizeof(chunk), 0);
 	while (got > 0 && how == 'E') {
-		got = recv(fd, bytes, sizeof(bytes), 0);
+		got = recv(fd, chunk, sizeof(chunk), 0);
 		if (got > 0)
-			got = send(fd, bytes, (size_t)got, MSG_NOSIGNAL);
+			got = send(fd, chunk, (size_t)got, MSG_NOSIGNAL);
 	}
 	if (how == 'U')
 		send(fd, "k", 1, MSG_NOSIGNAL);
@@ -183,11 +185,10 @@ typedef double (*verb_function)(
 
 static double download(const char *via, const struct sockaddr_in *address, unsigned long long left)
 {
-	static char bytes[CHUNK];
 	double began = seconds_now();
 	int fd = open_via(via, address, 'D');
 	while (left > 0) {
-		ssize_t got = recv(fd, bytes, left < CHUNK ? left : CHUNK, 0);
+		ssize_t got = recv(fd, chunk, left < CHUNK ? left : CHUNK, 0);
 		if (got <= 0)
 			fail("recv");
 		left -= (unsigned long long)got;
@@ -197,17 +198,16 @@ static double download(const char *via, const struct sockaddr_in *address, unsig
 
 static double upload(const char *via, const struct sockaddr_in *address, unsigned long long left)
 {
-	static char bytes[CHUNK];
 	double began = seconds_now();
 	int fd = open_via(via, address, 'U');
 	while (left > 0) {
-		ssize_t sent = send(fd, bytes, left < CHUNK ? left : CHUNK, MSG_NOSIGNAL);
+		ssize_t sent = send(fd, chunk, left < CHUNK ? left : CHUNK, MSG_NOSIGNAL);
 		if (sent <= 0)
 			fail("send");
 		left -= (unsigned long long)sent;
 	}
 	shutdown(fd, SHUT_WR);
-	if (recv(fd, bytes, 1, 0) != 1)
+	if (recv(fd, chunk, 1, 0) != 1)
 		fail("answer");
 	return seconds_now() - began;
 }
@@ -258,11 +258,10 @@ static void send_text(int fd, const char *text)
 // Returns how many bytes came before the end.
 static unsigned long long read_to_end(int fd)
 {
-	static __thread char bytes[CHUNK];
 	unsigned long long total = 0;
 	ssize_t got;
 
-	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+	while ((got = recv(fd, chunk, sizeof(chunk), 0)) > 0)
 		total += (unsigned long long)got;
 	if (got < 0)
 		fail("recv");
