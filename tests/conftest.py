@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from support import airlock as airlock_module
-from support import dns_server, hostd as hostd_module, origins, peer, probes, process, transport, upstream, world
+from support import dns_server, hostd as hostd_module, origins, peer, pki, probes, process, transport, upstream, world
 
 
 def pytest_configure(config):
@@ -179,7 +179,7 @@ def _serve(start):
 @pytest.fixture(scope="session")
 def authority(session_directory):
 	"""The CA of every TLS origin: authority.ca is the file to trust."""
-	return origins.Authority(session_directory / "ca")
+	return pki.Issuer(session_directory / "ca", "Test CA")
 
 
 @pytest.fixture(scope="session")

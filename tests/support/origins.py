@@ -31,37 +31,6 @@ NAMES = {
 }
 
 
-class Authority:
-	"""A throw-away CA: .ca is its certificate, issue() gives (certificate, key) paths."""
-
-	def __init__(self, directory, name="Test CA"):
-		self._directory = directory
-		directory.mkdir(exist_ok=True)
-		self.ca, self._key = str(directory / "ca.pem"), str(directory / "ca.key")
-		self._openssl("req", "-x509", *self._new_key(self._key), "-out", self.ca, "-days", "2",
-			"-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE",
-			"-addext", "keyUsage=critical,keyCertSign,cRLSign")
-
-	@staticmethod
-	def _new_key(path):
-		return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-keyout", path]
-
-	@staticmethod
-	def _openssl(*words):
-		subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-	def issue(self, *names):
-		base = self._directory / names[0].replace("*", "any")
-		request, key, certificate, extensions = (f"{base}.{end}" for end in ("csr", "key", "pem", "ext"))
-		kinds = [("IP:" if name[0].isdigit() or ":" in name else "DNS:") + name for name in names]
-		pathlib.Path(extensions).write_text("subjectAltName=" + ",".join(kinds) +
-			"\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n")
-		self._openssl("req", *self._new_key(key), "-out", request, "-subj", f"/CN={names[0][:60]}")
-		self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key,
-			"-CAcreateserial", "-out", certificate, "-days", "2", "-extfile", extensions)
-		return certificate, key
-
-
 NGINX = """
 daemon off;
 user root root;
@@ -104,12 +73,12 @@ class Web(process.Daemon):
 		(self.root / "page.txt").write_text("a page from web.test\n")
 		self.large = os.urandom(8 << 20)
 		(self.root / "large.bin").write_bytes(self.large)
-		certificate, key = authority.issue("web.test", "web6.test", "dual.test", WEB, WEB_6)
+		issued = authority.issue("web.test", "web6.test", "dual.test", WEB, WEB_6)
 		listen = f"listen {WEB}:80; listen {WEB}:443 ssl http2;"
 		if world.has_ipv6:
 			listen += f" listen [{WEB_6}]:80; listen [{WEB_6}]:443 ssl http2;"
 		text = NGINX.format(directory=directory, root=self.root, listen=listen,
-			certificate=certificate, key=key)
+			certificate=issued.chain, key=issued.key)
 		if "dav_module" not in _nginx_modules():
 			text = "\n".join(line for line in text.splitlines() if "dav_methods" not in line)
 		(directory / "nginx.conf").write_text(text)
