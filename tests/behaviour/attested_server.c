@@ -19,6 +19,7 @@
 #include <arpa/inet.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -261,8 +262,9 @@ static void shake_hands(struct peer *peer, int fd)
 	const char *name = value_of("protocol") ? value_of("protocol") : EXCHANGE_PROTOCOL;
 	gnutls_datum_t protocol = {(unsigned char *)(uintptr_t)name, (unsigned)strlen(name)};
 	unsigned count = 0;
-	int result;
+	int result, one = 1;
 
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	gnutls_init(&peer->session, GNUTLS_SERVER);
 	gnutls_set_default_priority(peer->session);
 	gnutls_credentials_set(peer->session, GNUTLS_CRD_CERTIFICATE, credentials);

@@ -29,7 +29,8 @@ def tls_program():
 
 def is_sanitized():
 	"""A sanitizer keeps memory that was freed, and must be the first library."""
-	return b"__asan_init" in tls_program().read_bytes()
+	program = tls_program().read_bytes()
+	return b"__asan_init" in program or b"__tsan_init" in program
 
 
 class Kept(process.Daemon):
