@@ -17,4 +17,19 @@ static inline uint64_t clock_now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+// So long after now, on the same clock; timeout is normalised (timespec(3type)).
+static inline struct timespec clock_after(const struct timespec *timeout)
+{
+	struct timespec moment;
+
+	clock_gettime(CLOCK_MONOTONIC, &moment);
+	moment.tv_sec += timeout->tv_sec;
+	moment.tv_nsec += timeout->tv_nsec;
+	if (moment.tv_nsec >= 1000000000) {
+		moment.tv_sec++;
+		moment.tv_nsec -= 1000000000;
+	}
+	return moment;
+}
+
 #endif

@@ -22,6 +22,7 @@
 
 #include "preload/library/addrinfo.h"
 #include "preload/library/real.h"
+#include "wire/clock.h"
 #include "wire/compiler.h"
 
 #define MAX_WORKERS 20 // glibc's default (gai_misc.c)
@@ -360,20 +361,6 @@ static int count_in_progress(const struct gaicb *const *list, int count)
 	return result;
 }
 
-static struct timespec deadline_after(const struct timespec *timeout)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += timeout->tv_sec;
-	deadline.tv_nsec += timeout->tv_nsec;
-	if (deadline.tv_nsec >= 1000000000) {
-		deadline.tv_sec++;
-		deadline.tv_nsec -= 1000000000;
-	}
-	return deadline;
-}
-
 // Waits until one of those that are in progress now has ended.
 static int wait_for_one(const struct gaicb *const *list, int count, const struct timespec *deadline)
 {
@@ -400,7 +387,7 @@ int airlock_gai_suspend(const struct gaicb *const *list, int count, const struct
 	struct timespec deadline = {0};
 
 	if (timeout)
-		deadline = deadline_after(timeout);
+		deadline = clock_after(timeout);
 	int error = wait_for_one(list, count, timeout ? &deadline : NULL);
 	if (error != EAI_SYSTEM)
 		errno = saved_errno;

@@ -16,6 +16,7 @@
 #include "preload/library/result.h"
 #include "preload/library/settle.h"
 #include "preload/library/user_memory.h"
+#include "wire/clock.h"
 
 // What TCP does with these a stream does not.
 #define ODD_FLAGS (MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
@@ -359,12 +360,6 @@ int airlock_recvmmsg(
 	}
 	if (!timeout)
 		return receive_each(fd, messages, count, flags, NULL);
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += timeout->tv_sec;
-	deadline.tv_nsec += timeout->tv_nsec;
-	if (deadline.tv_nsec >= 1000000000) {
-		deadline.tv_nsec -= 1000000000;
-		deadline.tv_sec++;
-	}
+	deadline = clock_after(timeout);
 	return receive_each(fd, messages, count, flags, &deadline);
 }
