@@ -10,7 +10,6 @@ from pathlib import Path
 from support import hostd, transport, wire
 
 CID, OTHER_CID, STRANGER = transport.CID, 17, 99
-DEFAULT_TIMEOUTS = "header=5s dial=10s idle=1h drain=1s"
 
 
 class Host(hostd.Hostd):
@@ -31,7 +30,7 @@ class Host(hostd.Hostd):
 		self.configure(rules, **settings)
 		super().__init__(self.file, self.endpoint, directory, prefix=prefix)
 
-	def configure(self, rules="", timeouts=DEFAULT_TIMEOUTS, more=""):
+	def configure(self, rules="", timeouts=hostd.DEFAULT_TIMEOUTS, more=""):
 		"""Writes the configuration file, for a start or for a reload."""
 		lines = [
 			transport.listen_line(self.endpoint),

@@ -38,10 +38,11 @@ DEFAULT_RULES = """
   allow 127.0.0.0/8
   allow ::1
 """
+DEFAULT_TIMEOUTS = "header=5s dial=10s idle=1h drain=1s"
 
 
 def write_config(path, directory, rules=DEFAULT_RULES, upstream=None, limit=None,
-		timeouts="header=5s dial=10s idle=1h drain=1s", extra="", endpoint=None):
+		timeouts=DEFAULT_TIMEOUTS, extra="", endpoint=None):
 	"""One enclave, `test`; an admin socket in the directory."""
 	lines = [transport.listen_line(endpoint or f"unix:{directory}/hostd.sock"), f"enclave test cid={transport.CID}"]
 	lines += ["  " + rule.strip() for rule in rules.strip().splitlines() if rule.strip()]

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from support import transfer, wire
-from support.daemon import DEFAULT_TIMEOUTS
+from support.hostd import DEFAULT_TIMEOUTS
 from support.origin import Origin, SilentPort, exchange, match, pair
 
 MIB = 1 << 20
