@@ -121,9 +121,9 @@ static bool is_primitive(const struct der_item *item)
 		return item->content.length == 0;
 	case DER_OID:
 		return is_oid(item->content);
-	case 0x17: // UTCTime
+	case DER_UTC_TIME:
 		return is_time(item->content, 2);
-	case 0x18: // GeneralizedTime
+	case DER_GENERALIZED_TIME:
 		return is_time(item->content, 4);
 	case DER_OCTET_STRING:
 	case 0x0c: // UTF8String

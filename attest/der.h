@@ -16,6 +16,8 @@ enum der_tag {
 	DER_BIT_STRING = 0x03,
 	DER_OCTET_STRING = 0x04,
 	DER_OID = 0x06,
+	DER_UTC_TIME = 0x17,
+	DER_GENERALIZED_TIME = 0x18,
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31,
 	DER_CONTEXT = 0xa0, // [0], constructed; [1] is one more

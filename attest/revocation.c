@@ -36,8 +36,52 @@ static void free_datum(gnutls_datum_t *datum)
 	gnutls_free(datum->data);
 }
 
+// Whether a list that is signed with algorithm says so inside too (RFC 5280 5.1.2.2).
+static bool has_algorithm(struct bytes list, struct bytes algorithm)
+{
+	struct der_item item;
+
+	return der_next(&list, &item) && (item.tag != DER_INTEGER || der_next(&list, &item)) &&
+	       bytes_are_equal(item.whole, algorithm);
+}
+
+// An entry is a serial number, a date, and maybe extensions, each of which is an identifier, TRUE
+// when it is critical, and its value (RFC 5280 5.1). entries is in strict DER.
+static bool has_critical_entry(struct bytes entries)
+{
+	struct der_item entry, item, extension;
+
+	while (der_next(&entries, &entry)) {
+		if (!der_next(&entry.content, &item) || !der_next(&entry.content, &item) ||
+			!der_next(&entry.content, &item))
+			continue;
+		while (der_next(&item.content, &extension)) {
+			struct der_item part;
+			if (der_next(&extension.content, &part) &&
+				der_next(&extension.content, &part) && part.tag == DER_BOOLEAN)
+				return true;
+		}
+	}
+	return false;
+}
+
+// The entries are the sequence behind the dates. GnuTLS does not show their extensions.
+static struct bytes find_entries(struct bytes list)
+{
+	struct der_item item;
+	bool is_behind_dates = false;
+
+	while (der_next(&list, &item)) {
+		if (item.tag == DER_SEQUENCE && is_behind_dates)
+			return item.content;
+		is_behind_dates |= item.tag == DER_UTC_TIME || item.tag == DER_GENERALIZED_TIME;
+	}
+	return (struct bytes){NULL, 0};
+}
+
 // Not by gnutls_x509_crl_verify, which cannot be told another time than now.
-static bool is_signed_by(gnutls_x509_crl_t crl, const struct certificate *issuer)
+static bool is_signed_by(
+	gnutls_x509_crl_t crl, const struct certificate *issuer, bool *has_critical)
 {
 	__attribute__((cleanup(free_datum))) gnutls_datum_t whole = {0};
 	struct der_item outer, signed_part, algorithm, signature;
@@ -46,9 +90,12 @@ static bool is_signed_by(gnutls_x509_crl_t crl, const struct certificate *issuer
 	if (gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &whole) < 0)
 		return false;
 	rest = (struct bytes){whole.data, whole.size};
-	return der_is_strict(rest) && der_expect(&rest, DER_SEQUENCE, &outer) &&
-	       der_expect(&outer.content, DER_SEQUENCE, &signed_part) &&
-	       der_expect(&outer.content, DER_SEQUENCE, &algorithm) &&
+	if (!der_is_strict(rest) || !der_expect(&rest, DER_SEQUENCE, &outer) ||
+		!der_expect(&outer.content, DER_SEQUENCE, &signed_part))
+		return false;
+	*has_critical = has_critical_entry(find_entries(signed_part.content));
+	return der_expect(&outer.content, DER_SEQUENCE, &algorithm) &&
+	       has_algorithm(signed_part.content, algorithm.whole) &&
 	       der_expect(&outer.content, DER_BIT_STRING, &signature) &&
 	       signature.content.data[0] == 0 &&
 	       certificate_has_signed(issuer, signed_part.whole,
@@ -58,12 +105,16 @@ static bool is_signed_by(gnutls_x509_crl_t crl, const struct certificate *issuer
 static bool check_signature(
 	gnutls_x509_crl_t crl, const struct certificate *issuer, struct attest_error *error)
 {
+	bool has_critical = false;
+
 	if (!constraints_may_sign_crls(issuer))
 		return refuse(issuer, error, "is by a key whose keyUsage lacks cRLSign");
 	if (gnutls_x509_crl_get_signature_algorithm(crl) != GNUTLS_SIGN_ECDSA_SHA384)
 		return refuse(issuer, error, "is not signed with ecdsa-with-SHA384");
-	return is_signed_by(crl, issuer) ||
-	       refuse(issuer, error, "is not signed by the issuer's key");
+	if (!is_signed_by(crl, issuer, &has_critical))
+		return refuse(issuer, error, "is not signed by the issuer's key");
+	return !has_critical ||
+	       refuse(issuer, error, "has an entry with an unknown critical extension");
 }
 
 static bool check_dates(gnutls_x509_crl_t crl, const struct certificate *issuer, time_t when,

@@ -283,7 +283,8 @@ def make(*, now=None, bundle=None, document_key=None, payload=None, drop=(), ind
 
 # --- CRLs
 
-def crl(made, level, revoked=(), *, lifetime=(-HOUR, DAY), one=None, digest=hashes.SHA384, extensions=(), pem=False):
+def crl(made, level, revoked=(), *, lifetime=(-HOUR, DAY), one=None, digest=hashes.SHA384, extensions=(), entry_extensions=(),
+		pem=False):
 	"""Of the CA at this level; revoked are levels or serial numbers. DER unless pem."""
 	issuer = x509.load_der_x509_certificate(made.certificates[level])
 	at = lambda offset: datetime.datetime.utcfromtimestamp(made.now + offset)
@@ -294,7 +295,9 @@ def crl(made, level, revoked=(), *, lifetime=(-HOUR, DAY), one=None, digest=hash
 	for serial in revoked:
 		if isinstance(serial, str):
 			serial = x509.load_der_x509_certificate(made.certificates[serial]).serial_number
-		builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial)
-			.revocation_date(at(-HOUR)).build())
+		entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at(-HOUR))
+		for value, critical in entry_extensions:
+			entry = entry.add_extension(value, critical)
+		builder = builder.add_revoked_certificate(entry.build())
 	signed = builder.sign(one or made.keys[level], digest())
 	return signed.public_bytes(serialization.Encoding.PEM if pem else serialization.Encoding.DER)

@@ -11,6 +11,7 @@ import cbor2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from support import attest_maker as maker, attest_verifier
 from support.attest_maker import DAY, HOUR, LEVELS, Raw, der, integer, key, name, oid, sequence
@@ -352,6 +353,13 @@ def broken(make_crl):
 	return change
 
 
+def of_two_algorithms(made):
+	"""Signed with SHA-384, which the part that is signed denies."""
+	tbs = x509.load_der_x509_crl(maker.crl(made, "root")).tbs_certlist_bytes.replace(maker.ECDSA_SHA384,
+		maker.ECDSA_SHA256)
+	return sequence(tbs, maker.ECDSA_SHA384, der(3, b"\0" + made.keys["root"].sign(tbs, ec.ECDSA(hashes.SHA384()))))
+
+
 def of_another_chain(made):
 	other = maker.make(root={"subject": name(CN="other")})
 	return maker.crl(other, "root")
@@ -385,6 +393,11 @@ CRLS = [
 	case("a CRL of tomorrow", 14, crls=(revoking("root", lifetime=(DAY, 2 * DAY)),), reason="not yet"),
 	case("a CRL with an unknown critical extension", 14, crls=(revoking("root", extensions=[IDP]),),
 		reason="critical"),
+	case("an entry about another issuer's certificate", 14, crls=(revoking("root", 77, entry_extensions=[
+		(x509.CertificateIssuer([x509.DNSName("a.example")]), True)]),), reason="entry"),
+	case("entries with reasons", ACCEPTED, crls=(revoking("root", 77, 78, entry_extensions=[
+		(x509.CRLReason(x509.ReasonFlags.superseded), False)]),)),
+	case("a CRL of two algorithms", 14, crls=(of_two_algorithms,), reason="signed"),
 	case("a delta CRL", 14, crls=(revoking("root", extensions=[(x509.DeltaCRLIndicator(1), True)]),)),
 	case("only the CRL of another chain", 14, crls=(of_another_chain,), reason="none of the CRLs"),
 	case("no CRL at all in the file", 14, status=2, crls=(lambda made: b"hello",)),
