@@ -8,6 +8,7 @@ meant to be compared between machines. Results go to build/bench/ as text and as
 Everything runs in a network namespace of its own, on loopback and unix sockets.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -71,9 +72,28 @@ class Report:
 				f"   ({min(values):.2f} to {max(values):.2f})")
 		self.values[title] = {name: statistics.median(values) for name, values in results.items()}
 
-	def write(self):
-		(TOOLS / "results.txt").write_text("\n".join(self.lines) + "\n")
-		(TOOLS / "results.json").write_text(json.dumps(self.values, indent=1) + "\n")
+	def write(self, name):
+		(TOOLS / f"{name}.txt").write_text("\n".join(self.lines) + "\n")
+		(TOOLS / f"{name}.json").write_text(json.dumps(self.values, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def measurement(name, description):
+	"""(how much of the work, a report, a directory, a list of what is to be stopped at the end). The report is
+	written under this name when all went well."""
+	parser = argparse.ArgumentParser(description=description)
+	parser.add_argument("--short", action="store_true", help="a tenth of the work: shows that it runs")
+	scale = 0.1 if parser.parse_args().short else 1.0
+	world.enter()
+	directory = pathlib.Path(tempfile.mkdtemp(prefix="airlock-bench-", dir="/tmp"))
+	report, running = Report(), []
+	try:
+		yield scale, report, directory, running
+		report.write(name)
+	finally:
+		for each in reversed(running):
+			each.stop()
+		shutil.rmtree(directory, ignore_errors=True)
 
 
 def find_library(name):
@@ -196,25 +216,20 @@ def bench_idle(report, ways, pids, port, count):
 
 
 def main():
-	parser = argparse.ArgumentParser(description="ratios against peers, in one run")
-	parser.add_argument("--short", action="store_true", help="a tenth of the work: shows that it runs")
-	scale = 0.1 if parser.parse_args().short else 1.0
-	world.enter()
-	directory = pathlib.Path(tempfile.mkdtemp(prefix="airlock-bench-", dir="/tmp"))
-	port, daemons, report = "7100", [], Report()
-	try:
+	port = "7100"
+	with measurement("results", "ratios against peers, in one run") as (scale, report, directory, running):
 		origin = process.Daemon([str(TOOLS / "pump"), "serve", "127.0.0.1", port], name="pump")
-		daemons.append(origin)
+		running.append(origin)
 		origin.wait_line("listening")
 		hostd = Hostd(write_config(directory / "hostd.conf", directory, extra="log error\n"),
 			f"unix:{directory}/hostd.sock", directory)
-		daemons.append(hostd)
-		ways, pids = {"haproxy": None, "airlock-hostd": f"airlock:{directory}/hostd.sock"}, {}
+		running.append(hostd)
+		ways = {"haproxy": None, "airlock-hostd": f"airlock:{directory}/hostd.sock"}
 		haproxy, ways["haproxy"] = start_haproxy(directory, port, "haproxy")
-		daemons.append(haproxy)
+		running.append(haproxy)
 		splicing, ways["haproxy, splice"] = start_haproxy(directory, port, "haproxy-splice",
 			"option splice-auto", 1000)  # it wants pipes as well
-		daemons.append(splicing)
+		running.append(splicing)
 		pids = {"haproxy": haproxy.pid, "airlock-hostd": hostd.pid}
 
 		environments = preload_environments(directory, hostd)
@@ -223,11 +238,6 @@ def main():
 		bench_relay(report, {**ways, "no relay": "tcp"}, port, scale)
 		bench_connections(report, {**ways, "no relay": "tcp"}, port, scale)
 		bench_idle(report, ways, pids, port, int(IDLE_STREAMS * scale))
-		report.write()
-	finally:
-		for daemon in reversed(daemons):
-			daemon.stop()
-		shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

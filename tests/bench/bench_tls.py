@@ -9,18 +9,14 @@ HAProxy process in hostd's place. "no originator" is OpenSSL's own client (opens
 an originator and a program that cost nothing would leave. airlock-tls asks by address and verifies the address in
 the certificate, so that no DNS server is measured; the others verify the name.
 """
-import argparse
-import json
 import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
 import time
 
-from bench import TOOLS, Report, interleaved, run
+from bench import TOOLS, interleaved, measurement, run
 
-from support import pki, process, tls_servers, world
+from support import pki, process, tls_servers
 from support.airlock import airlock_program
 from support.hostd import Hostd, write_config
 
@@ -194,13 +190,7 @@ def versions():
 
 
 def main():
-	parser = argparse.ArgumentParser(description="airlock-tls against its peers, in one run")
-	parser.add_argument("--short", action="store_true", help="a tenth of the work: shows that it runs")
-	scale = 0.1 if parser.parse_args().short else 1.0
-	world.enter()
-	directory = pathlib.Path(tempfile.mkdtemp(prefix="airlock-bench-", dir="/tmp"))
-	report, running = Report(), []
-	try:
+	with measurement("tls", "airlock-tls against its peers, in one run") as (scale, report, directory, running):
 		authority = pki.Pki(directory / "pki")
 		web = tls_servers.TlsWeb(directory / "web", authority, more=f"ssl_conf_command Ciphersuites {SUITE};")
 		running.append(web)
@@ -221,12 +211,6 @@ def main():
 		bench_connections(report, contestants, web, authority.ca, scale)
 		running.append(relayed_haproxy(directory, authority.ca))
 		bench_requests(report, contestants + running[-1:], scale)
-		(TOOLS / "tls.txt").write_text("\n".join(report.lines) + "\n")
-		(TOOLS / "tls.json").write_text(json.dumps(report.values, indent=1) + "\n")
-	finally:
-		for each in reversed(running):
-			each.stop()
-		shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
