@@ -372,11 +372,12 @@ void tls_relay_on_program(struct tls_stream *stream, uint32_t events)
 	tls_relay_run(stream);
 }
 
-// Once its end has been read nobody receives any more, so a failure has to be looked for.
+// Once its end has been read nobody receives any more, so a failure has to be looked for. Not when
+// our own end has been sent too: hostd then closes in order, and the probe would fail by itself.
 void tls_relay_on_hostd(struct tls_stream *stream, uint32_t events)
 {
 	if ((events & (EPOLLHUP | EPOLLERR)) && stream->down_ended && !stream->has_failed &&
-		stream_probe(stream->channel.end.fd) < 0)
+		!stream->up_finished && stream_probe(stream->channel.end.fd) < 0)
 		fail_by_hostd(stream);
 	tls_relay_run(stream);
 }
