@@ -13,6 +13,11 @@
 //   outcome is stored and the program's side closed without a shutdown, which makes it a reset.
 //   With eof=lax an orderly end of the socket is as good as a close_notify.
 // - The program's end of file: close_notify, then shutdown(SHUT_WR) towards hostd.
+// - The program closed altogether: the same, and what the server still says is received until its
+// own
+//   end, though not for long. Most servers send session tickets when they first read, and a socket
+//   that is closed with bytes unread is a reset, which would cost the server what it has not read
+//   yet. Data of the server's after that is a reset, as it is from a TCP socket that was closed.
 // - The program's abort (it closed with bytes unread, ECONNRESET): hostd's side is closed without
 //   either, so nobody takes what came for the whole.
 #include <errno.h>
@@ -28,6 +33,7 @@
 
 #define TURNS        8    // of one direction in a run
 #define LAST_WORDS   2000 // ms for delivering what came before a failure
+#define LINGER       2000 // ms for the server's end when nobody is left to take what it says
 #define MAX_DECLINED 2    // requests for encryption: by GSSAPI, then by TLS
 
 // --- failures
@@ -91,12 +97,20 @@ void tls_relay_await_hostd(struct tls_stream *stream)
 
 // --- down
 
-// The program takes no more bytes. Its own end is still to be read.
-static void drop_down(struct tls_stream *stream)
+// Data that nobody takes any more.
+static void drop_plain(struct tls_stream *stream)
 {
 	queue_clear(&stream->plain, &stream->server->memory.pool);
 	stream->down_ended = true;
 	stream->down_finished = true;
+}
+
+// The program takes no more bytes. Its own end is still to be read.
+static void abandon(struct tls_stream *stream)
+{
+	if (stream->plain.length)
+		drop_plain(stream);
+	stream->is_abandoned = true;
 	stream->program.is_readable = true;
 	stream->program.must_drain = true;
 }
@@ -105,12 +119,14 @@ static void send_plain(struct tls_stream *stream)
 {
 	struct queue *plain = &stream->plain;
 
+	if (stream->is_abandoned && plain->length)
+		drop_plain(stream);
 	while (plain->length && stream->program.is_writable) {
 		ssize_t sent =
 			send(stream->program.fd, queue_start(plain), plain->length, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-			drop_down(stream);
+			abandon(stream);
 			return;
 		}
 		if (sent < 0)
@@ -138,8 +154,11 @@ static void on_cut(struct tls_stream *stream)
 static void decrypt(struct tls_stream *stream)
 {
 	struct outcome outcome;
+	enum channel_result result = channel_receive(&stream->channel, &stream->plain, &outcome);
 
-	switch (channel_receive(&stream->channel, &stream->plain, &outcome)) {
+	if (stream->is_abandoned && result != CHANNEL_WAITS)
+		result = CHANNEL_DONE; // in order or not, there is nobody to tell
+	switch (result) {
 	case CHANNEL_WAITS:
 		break;
 	case CHANNEL_DONE:
@@ -192,7 +211,7 @@ static void on_program_end(struct tls_stream *stream)
 	channel_end(&stream->channel);
 	// Closed altogether, and not only its sending side?
 	if (!stream->down_finished && stream_probe(stream->program.fd) < 0)
-		drop_down(stream);
+		abandon(stream);
 }
 
 // Closed with bytes unread.
@@ -321,6 +340,14 @@ static bool run_up(struct tls_stream *stream)
 	return true;
 }
 
+static void linger(struct tls_stream *stream)
+{
+	if (stream->lingers)
+		return;
+	stream->lingers = true;
+	tls_stream_set_deadline(stream, TLS_DEADLINE_BRIEF, LINGER);
+}
+
 void tls_relay_run(struct tls_stream *stream)
 {
 	bool has_more = run_down(stream);
@@ -334,6 +361,8 @@ void tls_relay_run(struct tls_stream *stream)
 		tls_stream_close(stream, NULL);
 	else if (has_more)
 		tls_server_make_ready(stream);
+	else if (stream->up_finished && stream->is_abandoned)
+		linger(stream);
 }
 
 static void log_granted(const struct tls_stream *stream)
@@ -367,8 +396,9 @@ void tls_relay_on_program(struct tls_stream *stream, uint32_t events)
 {
 	bool has_left = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && stream->up_ended;
 
-	if (has_left && !stream->down_finished && stream_probe(stream->program.fd) < 0)
-		drop_down(stream);
+	if (has_left && !stream->is_abandoned && !stream->down_finished &&
+		stream_probe(stream->program.fd) < 0)
+		abandon(stream);
 	tls_relay_run(stream);
 }
 
@@ -384,5 +414,8 @@ void tls_relay_on_hostd(struct tls_stream *stream, uint32_t events)
 
 void tls_relay_on_deadline(struct tls_stream *stream)
 {
-	end_failed(stream);
+	if (stream->has_failed)
+		end_failed(stream);
+	else
+		tls_stream_close(stream, NULL);
 }

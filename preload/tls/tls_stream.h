@@ -69,8 +69,10 @@ struct tls_stream {
 	bool up_finished;
 	bool down_ended; // nothing more comes from the server
 	bool down_finished;
-	bool has_failed; // failure says how; what was decrypted before is still delivered
-	bool must_ask;   // hostd may know better than failure
+	bool is_abandoned; // the program has closed; what the server says has nobody to take it
+	bool lingers;      // all is passed on, the server's end is awaited
+	bool has_failed;   // failure says how; what was decrypted before is still delivered
+	bool must_ask;     // hostd may know better than failure
 	struct outcome failure;
 
 	uint8_t held[FIRST_REQUEST_SIZE]; // first bytes that are undecided, while !has_first
