@@ -21,7 +21,7 @@
 
 // --- binding
 
-static bool hash_key(gnutls_x509_crt_t certificate, uint8_t hash[static EVIDENCE_HASH_SIZE])
+bool evidence_hash_key(gnutls_x509_crt_t certificate, uint8_t hash[static EVIDENCE_HASH_SIZE])
 {
 	gnutls_datum_t encoded = {0};
 	gnutls_pubkey_t key = NULL;
@@ -47,7 +47,7 @@ static bool hash_key_of(const gnutls_datum_t *der, uint8_t hash[static EVIDENCE_
 	if (gnutls_x509_crt_init(&certificate) < 0)
 		return false;
 	is_done = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0 &&
-		  hash_key(certificate, hash);
+		  evidence_hash_key(certificate, hash);
 	gnutls_x509_crt_deinit(certificate);
 	return is_done;
 }

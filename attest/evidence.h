@@ -36,6 +36,10 @@ struct evidence_binding {
 	uint8_t exporter[EVIDENCE_EXPORTER_SIZE]; // the verifier's nonce is its context
 };
 
+// SHA-256 of the certificate's SubjectPublicKeyInfo. False when GnuTLS cannot.
+bool evidence_hash_key(
+	gnutls_x509_crt_t certificate, uint8_t hash[static EVIDENCE_HASH_SIZE]) MUST_CHECK;
+
 // Whether the handshake has agreed on EXCHANGE_PROTOCOL.
 bool evidence_is_agreed(gnutls_session_t session);
 

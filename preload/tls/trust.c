@@ -6,13 +6,12 @@
 #include "preload/tls/trust.h"
 
 #include <errno.h>
-#include <gnutls/abstract.h>
-#include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/evidence.h"
 #include "attest/exchange.h"
 #include "preload/tls/tls_log.h"
 
@@ -54,20 +53,6 @@ bool trust_parse_pin(const char *text, uint8_t digest[static TRUST_PIN_SIZE])
 	return is_good;
 }
 
-static bool digest_public_key(gnutls_x509_crt_t certificate, uint8_t digest[static TRUST_PIN_SIZE])
-{
-	gnutls_datum_t encoded = {0};
-	gnutls_pubkey_t key = NULL;
-	bool is_done = gnutls_pubkey_init(&key) == 0 &&
-		       gnutls_pubkey_import_x509(key, certificate, 0) == 0 &&
-		       gnutls_pubkey_export2(key, GNUTLS_X509_FMT_DER, &encoded) == 0 &&
-		       gnutls_hash_fast(GNUTLS_DIG_SHA256, encoded.data, encoded.size, digest) == 0;
-
-	gnutls_free(encoded.data);
-	gnutls_pubkey_deinit(key);
-	return is_done;
-}
-
 bool trust_has_pin(const struct trust *trust, const gnutls_datum_t *der)
 {
 	uint8_t digest[TRUST_PIN_SIZE];
@@ -77,7 +62,7 @@ bool trust_has_pin(const struct trust *trust, const gnutls_datum_t *der)
 	if (gnutls_x509_crt_init(&certificate) < 0)
 		return false;
 	if (gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0 &&
-		digest_public_key(certificate, digest)) {
+		evidence_hash_key(certificate, digest)) {
 		for (size_t i = 0; i < trust->pin_count; i++)
 			is_found |= memcmp(trust->pins[i], digest, sizeof(digest)) == 0;
 	}
