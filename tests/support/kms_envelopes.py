@@ -105,6 +105,15 @@ def encrypt(key, iv, padded):
 	return encryptor.update(padded) + encryptor.finalize()
 
 
+def key_that_does_not_open(iv, ciphertext):
+	"""CBC has no authentication: one key in 256 makes of any ciphertext something that ends in good padding."""
+	while True:
+		key = os.urandom(32)
+		decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
+		if not 1 <= (decryptor.update(ciphertext) + decryptor.finalize())[-1] <= 16:
+			return key
+
+
 def pad(plaintext):
 	count = 16 - len(plaintext) % 16
 	return plaintext + bytes([count]) * count

@@ -339,7 +339,7 @@ def _failures(recipient):
 		"pkcs1-v1.5": made(recipient.public.encrypt(key, padding.PKCS1v15())),
 		"pkcs1-v1.5-without-random": made(recipient.raise_raw(pkcs1)),
 		"raw": made(recipient.raise_raw(bytes(size - 32) + key)),
-		"another-key": made(recipient.oaep(os.urandom(32)), kms.encrypt(key, iv, SECRET + bytes(16))),
+		"another-key": made(recipient.oaep(kms.key_that_does_not_open(iv, good))),
 		"padding-0": padded(bytes(16)),
 		"padding-17": padded(b"\x11" * 16),
 		"padding-255": padded(b"\xff" * 16),
