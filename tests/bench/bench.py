@@ -14,6 +14,7 @@ import os
 import pathlib
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -85,6 +86,9 @@ def measurement(name, description):
 	parser.add_argument("--short", action="store_true", help="a tenth of the work: shows that it runs")
 	scale = 0.1 if parser.parse_args().short else 1.0
 	world.enter()
+	# Ended from outside, it still ends what it has started.
+	for number in (signal.SIGHUP, signal.SIGTERM):
+		signal.signal(number, lambda caught, _frame: sys.exit(128 + caught))
 	directory = pathlib.Path(tempfile.mkdtemp(prefix="airlock-bench-", dir="/tmp"))
 	report, running = Report(), []
 	try:

@@ -63,8 +63,20 @@ listen to{port}
 """
 
 
+def processor_seconds(pid):
+	"""User and system time of a process, threads that have ended included (proc(5))."""
+	fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+	return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def child_of(pid, name):
+	"""Its child that has this name."""
+	children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+	return next(child for child in children if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == name)
+
+
 class Originator:
-	"""One contestant: .via(port) for pump, .pid."""
+	"""One contestant: .via(port) for pump, .pids of its processes by name."""
 
 	def __init__(self, name, directory, head, service, command, ca, through=None):
 		"""through: another one, between this one and nginx."""
@@ -78,6 +90,7 @@ class Originator:
 		self.daemon = process.Daemon([*command, str(config)], name=name)
 		for port in (WITH_TICKETS, WITHOUT_TICKETS):
 			process.wait_listening(self.daemon, self._path(port))
+		self.pids = {name: self.daemon.pid}
 
 	def _path(self, port):
 		return f"{self._base}-{port}.sock"
@@ -111,6 +124,7 @@ class AirlockTls:
 		self.daemon = process.Daemon([str(airlock_program()), "run", "-c", str(config), "--", "sleep", "infinity"],
 			name=self.name)
 		process.wait_listening(self.daemon, self._path)
+		self.pids = {self.name: child_of(self.daemon.pid, "airlock-tls"), "airlock-hostd": self.hostd.pid}
 
 	def via(self, _port):
 		return f"airlock:{self._path}"
@@ -147,10 +161,16 @@ def connect_directly(web, ca, port, at_once):
 	return (len(web.log()) - before) / (time.monotonic() - begun)
 
 
-def say_what_was_resumed(report, contestants, web, verb, port, what, count):
-	for name, again in measure(contestants, verb, port, count).items():
+def say_cost_and_what_was_resumed(report, contestants, web, verb, port, what, count):
+	for contestant in contestants:
+		name = contestant.name
 		before = len(web.log())
-		again()
+		used = {each: processor_seconds(pid) for each, pid in contestant.pids.items()}
+		measure([contestant], verb, port, count)[name]()
+		for each, pid in contestant.pids.items():
+			spent = (processor_seconds(pid) - used[each]) / count * 1e6
+			report.say(f"  {each:24} {spent:6.0f} microseconds of processor time for each")
+			report.values[f"processor {what} {each}"] = spent
 		lines = [line.split() for line in web.log()[before:]]
 		resumed = sum(line[3] == "r" for line in lines) / len(lines)
 		ciphers = ", ".join(sorted({f"{line[1]} {line[2]}" for line in lines}))
@@ -167,7 +187,7 @@ def bench_connections(report, contestants, web, ca, scale):
 				for name, take in measure(contestants, verb, port, count).items()}
 			ways["no originator"] = lambda port=port, at_once=at_once: connect_directly(web, ca, port, at_once)
 			report.table(f"New connections {what}", "per second", interleaved(ways, 5), "haproxy", "more")
-			say_what_was_resumed(report, contestants, web, verb, port, what, count)
+			say_cost_and_what_was_resumed(report, contestants, web, verb, port, what, count)
 
 
 def bench_requests(report, contestants, scale):
