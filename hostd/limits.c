@@ -6,14 +6,19 @@
 #include <string.h>
 #include <uthash.h>
 
+struct bucket {
+	uint64_t tokens; // thousandths of a request
+	uint64_t filled_at;
+	bool is_filled; // has been filled once
+};
+
 struct limit {
 	char name[sizeof(((struct enclave *)0)->name)];
 	pthread_mutex_t lock;
 	unsigned streams;
 	unsigned connections;
-	uint64_t tokens; // thousandths of a connect request
-	uint64_t filled_at;
-	bool is_filled; // the bucket has been filled once
+	struct bucket connects;
+	struct bucket lookups;
 	UT_hash_handle hh;
 };
 
@@ -108,21 +113,21 @@ void limit_leave_stream(struct limit *limit)
 	pthread_mutex_unlock(&limit->lock);
 }
 
-static bool limit_take_token(struct limit *limit, unsigned rate, uint64_t now_ms)
+static bool bucket_take_token(struct bucket *bucket, unsigned rate, uint64_t now_ms)
 {
 	uint64_t full = 1000 * (uint64_t)rate;
-	uint64_t elapsed = now_ms > limit->filled_at ? now_ms - limit->filled_at : 0;
+	uint64_t elapsed = now_ms > bucket->filled_at ? now_ms - bucket->filled_at : 0;
 
-	if (!limit->is_filled || elapsed >= 1000 || limit->tokens + elapsed * rate > full)
-		limit->tokens = full;
+	if (!bucket->is_filled || elapsed >= 1000 || bucket->tokens + elapsed * rate > full)
+		bucket->tokens = full;
 	else
-		limit->tokens += elapsed * rate;
-	limit->is_filled = true;
+		bucket->tokens += elapsed * rate;
+	bucket->is_filled = true;
 	if (elapsed)
-		limit->filled_at = now_ms;
-	if (limit->tokens < 1000)
+		bucket->filled_at = now_ms;
+	if (bucket->tokens < 1000)
 		return false;
-	limit->tokens -= 1000;
+	bucket->tokens -= 1000;
 	return true;
 }
 
@@ -131,7 +136,7 @@ static enum limit_verdict limit_decide(
 {
 	if (enclave->max_connections && limit->connections >= enclave->max_connections)
 		return LIMIT_CONNECTIONS;
-	if (enclave->max_rate && !limit_take_token(limit, enclave->max_rate, now_ms))
+	if (enclave->max_rate && !bucket_take_token(&limit->connects, enclave->max_rate, now_ms))
 		return LIMIT_RATE;
 	limit->connections++;
 	return LIMIT_GRANTED;
@@ -153,4 +158,16 @@ void limit_leave_connection(struct limit *limit)
 	pthread_mutex_lock(&limit->lock);
 	limit->connections--;
 	pthread_mutex_unlock(&limit->lock);
+}
+
+bool limit_take_lookup(struct limit *limit, const struct enclave *enclave, uint64_t now_ms)
+{
+	bool is_granted;
+
+	if (!enclave->max_rate)
+		return true;
+	pthread_mutex_lock(&limit->lock);
+	is_granted = bucket_take_token(&limit->lookups, enclave->max_rate, now_ms);
+	pthread_mutex_unlock(&limit->lock);
+	return is_granted;
 }

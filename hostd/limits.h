@@ -42,6 +42,11 @@ enum limit_verdict limit_enter_connection(
 	struct limit *limit, const struct enclave *enclave, uint64_t now_ms) MUST_CHECK;
 void limit_leave_connection(struct limit *limit);
 
+// A lookup of a name (RESOLVE), which costs the parent's name server a question: they have a bucket
+// of their own, of the same rate, so that a lookup takes nothing from the connect that follows it.
+bool limit_take_lookup(
+	struct limit *limit, const struct enclave *enclave, uint64_t now_ms) MUST_CHECK;
+
 // Writes a line for each enclave that has opened a stream: "enclave NAME connections N streams N".
 void limits_print(struct limits *limits, FILE *out);
 

@@ -82,6 +82,8 @@ static void verbs_ping(struct session *session, const struct request *request)
 	verbs_answer(session, &answer);
 }
 
+static const struct control_addresses try_again = {.failure = OUTCOME_TRY_AGAIN};
+
 static void verbs_resolve(struct session *session, const struct request *request)
 {
 	static const struct control_addresses left_to_proxy = {
@@ -105,6 +107,10 @@ static void verbs_resolve(struct session *session, const struct request *request
 		verbs_answer_addresses(session, &left_to_proxy);
 		return;
 	}
+	if (!limit_take_lookup(session->limit, session->enclave, session->worker->now)) {
+		verbs_answer_addresses(session, &try_again);
+		return;
+	}
 	session_set_state(session, SESSION_LOOKUP);
 	session_set_deadline(session, session->config->dial_timeout);
 	worker_look_up(session, name);
@@ -119,8 +125,6 @@ void verbs_on_names(
 
 void verbs_on_lookup_deadline(struct session *session)
 {
-	static const struct control_addresses try_again = {.failure = OUTCOME_TRY_AGAIN};
-
 	verbs_answer_addresses(session, &try_again);
 }
 

@@ -48,6 +48,15 @@ def test_a_name_without_addresses_is_told_like_one_that_does_not_exist(public, d
 	assert wire.resolve(public.path, "empty.test").addresses()[0] == "no-such-name"
 
 
+def test_lookups_have_the_rate_of_connections_and_take_nothing_from_them(start, dns, origin):
+	host = start("allow *\nallow 127.0.0.1\nlimit rate=3/s")
+	failures = [wire.resolve(host.path, f"rate{number}.test").addresses()[0] for number in range(40)]
+	assert failures[:3] == ["no-such-name"] * 3 and "try-again" in failures
+	assert len({name for name, _ in dns.queries if name.startswith("rate")}) == failures.count("no-such-name")
+	with host.open(origin.destination) as opener:
+		assert opener.wait()
+
+
 @pytest.mark.parametrize("code", [dns_server.SERVFAIL, dns_server.REFUSED])
 def test_a_name_server_that_fails_means_try_again(public, dns, code):
 	dns.fail("broken.test", code)
