@@ -41,12 +41,11 @@ def arguments_of(command_line):
 	return [word.replace("+", " ") for word in value.removeprefix(world.GUEST_WORD).split(",") if word]
 
 
-def main(arguments):
-	os.environ["AIRLOCK_BUILD"] = "build"
+def run_tests(arguments, *plugins):
 	os.environ["AIRLOCK_BIG"] = str(256 << 20)
 	count = Count()
 	begun = time.monotonic()
-	status = pytest.main(["-c", "tests/pytest.ini", "--rootdir", "tests", "-q", "--tb=short", "--no-summary", *arguments], plugins=[count])
+	status = pytest.main(["-c", "tests/pytest.ini", "--rootdir", "tests", "-q", "--tb=short", "--no-summary", *arguments], plugins=[count, *plugins])
 	if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
 		count.failed.add(f"pytest ended with {status}")
 	for test, seconds in sorted(count.seconds.items(), key=lambda item: -item[1])[:15]:
@@ -56,4 +55,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-	main(arguments_of(pathlib.Path("/proc/cmdline").read_text()))
+	os.environ["AIRLOCK_BUILD"] = "build"
+	run_tests(arguments_of(pathlib.Path("/proc/cmdline").read_text()))
