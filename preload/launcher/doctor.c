@@ -22,6 +22,7 @@ static const struct {
 	{"pool", doctor_check_pool},
 	{"tls", doctor_check_tls},
 	{"anchors", doctor_check_anchors},
+	{"policies", doctor_check_policies},
 	{"clock", doctor_check_clock},
 	{"nsm", doctor_check_nsm},
 	{"library", doctor_check_library},

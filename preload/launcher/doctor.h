@@ -48,6 +48,7 @@ void doctor_check_tls(struct doctor *doctor);
 // What is on the disk.
 void doctor_check_pool(struct doctor *doctor);
 void doctor_check_anchors(struct doctor *doctor);
+void doctor_check_policies(struct doctor *doctor);
 void doctor_check_library(struct doctor *doctor);
 void doctor_check_command(struct doctor *doctor);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "preload/launcher/attest_program.h"
 #include "preload/launcher/doctor.h"
 #include "preload/launcher/inspect.h"
 #include "preload/launcher/install.h"
@@ -64,6 +65,39 @@ void doctor_check_anchors(struct doctor *doctor)
 		if (settings->routes[i].tls.ca[0] != '\0')
 			check_anchor_file(doctor, settings->routes[i].tls.ca);
 	}
+}
+
+static void check_policy_files(struct doctor *doctor, const struct route_tls *tls)
+{
+	bool has_root = tls->root[0] != '\0';
+	char problem[ATTEST_PROBLEM_SIZE];
+	int result = attest_read_policy(tls->policy, tls->root, problem);
+
+	if (result > 0)
+		doctor_report(doctor, FINDING_FAIL, "%s", problem);
+	else if (result < 0)
+		doctor_report(doctor, FINDING_WARN, "%s: not looked at: airlock-attest: %s",
+			tls->policy, strerror(-result));
+	else
+		doctor_report(doctor, FINDING_OK, "%s is a policy%s%s%s", tls->policy,
+			has_root ? ", " : "", tls->root, has_root ? " a root certificate" : "");
+}
+
+void doctor_check_policies(struct doctor *doctor)
+{
+	const struct settings *settings = doctor->settings;
+	bool has_policy = false;
+
+	for (size_t i = 0; i < settings->route_count; i++) {
+		const struct route_tls *tls = &settings->routes[i].tls;
+
+		if (tls->policy[0] == '\0' || !settings_offers_attestation(tls))
+			continue;
+		has_policy = true;
+		check_policy_files(doctor, tls);
+	}
+	if (!has_policy)
+		doctor_report(doctor, FINDING_OK, "no route names one");
 }
 
 void doctor_check_library(struct doctor *doctor)

@@ -11,7 +11,7 @@
 #include "preload/launcher/clock.h"
 #include "preload/launcher/doctor.h"
 #include "preload/launcher/loopback.h"
-#include "preload/launcher/nsm_program.h"
+#include "preload/launcher/attest_program.h"
 
 #define VERSION_NUMBER(major, minor, patch) ((major)*1000000L + (minor)*1000L + (patch))
 
@@ -118,7 +118,7 @@ void doctor_check_nsm(struct doctor *doctor)
 {
 	char name[ENDPOINT_TEXT_SIZE];
 	const char *nsm = settings_nsm_name(doctor->settings, name);
-	char problem[NSM_PROBLEM_SIZE], answer[512];
+	char problem[ATTEST_PROBLEM_SIZE], answer[512];
 	const char *id;
 	ssize_t length;
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "preload/launcher/message.h"
-#include "preload/launcher/nsm_program.h"
+#include "preload/launcher/attest_program.h"
 
 #define SEED_SIZE 256 // bytes; what one GetRandom of an NSM gives at most
 
@@ -36,7 +36,7 @@ static int add_to_kernel(const struct seed *seed)
 void enclave_seed_entropy(const char *nsm)
 {
 	struct seed seed = {.bits = SEED_SIZE * 8, .size = SEED_SIZE};
-	char problem[NSM_PROBLEM_SIZE];
+	char problem[ATTEST_PROBLEM_SIZE];
 	char count[8];
 	ssize_t length;
 	int error;

@@ -181,6 +181,36 @@ def test_doctor_counts_trust_anchors(airlock, authority, directory):
 	assert findings(result)["tls"][0] == "fail" and result.status == 1
 
 
+def test_doctor_reads_the_policies_of_attested_routes(airlock, authority, directory):
+	policy = directory / "partner.policy"
+
+	def finding(keys):
+		result = airlock.tool("doctor", config=airlock.write(routes=f"route * tls {keys}"))
+		assert (result.status, result.stderr) == (1, ""), result  # airlock-tls does not run
+		return findings(result)["policies"]
+
+	assert finding("port=443") == ("ok", "no route names one")
+	assert finding(f"policy={policy}") == ("fail", f"{policy}: cannot be opened: No such file or directory")
+	policy.write_text("release a\n  pcr0 12\n")
+	assert finding(f"policy={policy}") == ("fail", f"{policy}:2:8: not 96 hex digits: `12`")
+	assert finding(f"policy={policy} attest=off") == ("ok", "no route names one")
+	policy.write_text("pcr0 " + 48 * "12" + "\n")
+	assert finding(f"policy={policy}") == ("ok", f"{policy} is a policy")
+	assert finding(f"policy={policy} root={authority.ca}") == ("ok",
+		f"{policy} is a policy, {authority.ca} a root certificate")
+	assert finding(f"policy={policy} root={policy}") == ("fail", f"root: {policy}: not one certificate in PEM or DER")
+
+
+def test_doctor_fails_for_a_policy_alone(tls, directory):
+	policy = directory / "partner.policy"
+	policy.write_text("pcr0 " + 48 * "12" + "\n")
+	tls.configure(f"route * tls policy={policy}")
+	tls.keep()
+	assert tls.airlock.tool("doctor").status == 0
+	policy.write_text("nonsense\n")
+	assert tls.airlock.tool("doctor").status == 1
+
+
 def test_doctor_sees_a_loopback_that_is_down(airlock):
 	assert findings(airlock.tool("doctor", enclave=True))["loopback"][0] == "warn"
 

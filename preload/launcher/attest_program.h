@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The Nitro Security Module, as airlock-attest beside us tells it: CBOR is not the launcher's
+// What airlock-attest beside us tells: CBOR, policies and certificates are not the launcher's
 // affair.
-#ifndef AIRLOCK_LAUNCHER_NSM_PROGRAM_H
-#define AIRLOCK_LAUNCHER_NSM_PROGRAM_H
+#ifndef AIRLOCK_LAUNCHER_ATTEST_PROGRAM_H
+#define AIRLOCK_LAUNCHER_ATTEST_PROGRAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "wire/compiler.h"
 
-#define NSM_PROBLEM_SIZE 256
+#define ATTEST_PROBLEM_SIZE 256
 
 // nsm is /dev/nsm or unix:PATH (settings_nsm_name). Whether the device's file or the socket exists;
 // of an abstract socket that cannot be told, and counts as yes.
@@ -20,6 +20,11 @@ bool nsm_is_there(const char *nsm);
 // stores at most size bytes of what it prints. Returns their number, or -1 with a line for people
 // in problem.
 ssize_t nsm_ask(const char *nsm, const char *verb, const char *word, char *output, size_t size,
-	char problem[static NSM_PROBLEM_SIZE]) MUST_CHECK;
+	char problem[static ATTEST_PROBLEM_SIZE]) MUST_CHECK;
+
+// Whether this policy and, unless it is empty, this root certificate can be read. Returns 0, 1 with
+// a line for people in problem, or -errno when there is nobody to ask.
+int attest_read_policy(
+	const char *policy, const char *root, char problem[static ATTEST_PROBLEM_SIZE]) MUST_CHECK;
 
 #endif
