@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 
-from support import process, world
+from support import process, transport, world
 from support.hostd import build_directory
 
 # A program's environment: nothing of the caller's but where programs are.
@@ -59,7 +59,7 @@ def without_times(text):
 class Airlock:
 	"""Runs commands in the world (native) and under `airlock run` (run, popen). Unless told
 	otherwise, the latter happens in a network namespace of its own with not even lo up, so that
-	hostd's stand-in is the only way out.
+	hostd's stand-in is the only way out. With two machines (support/transport.py) it happens in the guest.
 
 	configure() writes the enclave's configuration; without it every destination is routed direct.
 	"""
@@ -87,7 +87,7 @@ class Airlock:
 		"""A configuration file: settings are directives, such as names="resolve", tls_listen=..."""
 		self._serial += 1
 		path = self._directory / f"enclave-{self._serial}.conf"
-		lines = [f"hostd {endpoint or self.hostd.endpoint}"]
+		lines = [f"hostd {transport.enclave_endpoint(endpoint or self.hostd.endpoint)}"]
 		lines += [line.strip() for line in routes.strip().splitlines()]
 		lines += [f"{key.replace('_', '-')} {value}" for key, value in settings.items()]
 		path.write_text("\n".join(lines) + "\n")
@@ -105,12 +105,16 @@ class Airlock:
 	def command(self, command, enclave=True, config=None):
 		run = [str(airlock_program()), "run", "-c", str(config or self.config), "--",
 			*map(str, command)]
-		return world.ENCLAVE_PREFIX + run if enclave else run
+		return transport.enclave_side() + (world.ENCLAVE_PREFIX + run if enclave else run)
 
 	def environment(self, env=None):
 		return clean_environment(self.home, **(env or {}))
 
 	def native(self, command, *, env=None, **options):
+		"""A command that is preloaded by hand is the enclave's."""
+		if transport.far and env and "LD_PRELOAD" in env:
+			command = [*transport.enclave_side(), "env", *(f"{name}={value}" for name, value in env.items()), *command]
+			env = None
 		return process.run([*map(str, command)], env=self.environment(env), **options)
 
 	def run(self, command, *, enclave=True, config=None, env=None, **options):
@@ -134,5 +138,5 @@ class Airlock:
 	def tool(self, *words, config=None, enclave=False, **options):
 		"""airlock check|explain|doctor ..."""
 		command = [str(airlock_program()), words[0], "-c", str(config or self.config), *map(str, words[1:])]
-		return process.run(world.ENCLAVE_PREFIX + command if enclave else command,
+		return process.run(transport.enclave_side() + (world.ENCLAVE_PREFIX + command if enclave else command),
 			env=self.environment(), **options)
