@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // One hash table by (CID, stream id) under one mutex. An entry is pending, or decided; decided
-// entries are also in a list by age, oldest first, which is where lifetimes end and where room is
-// made.
+// entries are also in two lists, oldest first: of all, which is where lifetimes end, and of its
+// CID. When there is no room it is made by the CID that has most entries, so that an enclave which
+// floods the table loses its own outcomes and nobody else's.
 //
 //     outcomes_begin -> pending --outcomes_store--> decided --60 s, or no room--> gone
 //                          |                           ^
@@ -25,10 +26,10 @@ struct key {
 #define KEY_WORDS (sizeof(struct key) / sizeof(uint32_t))
 _Static_assert(sizeof(struct key) == 4 + REQUEST_ID_SIZE, "the key is hashed as a whole");
 
-static uint32_t key_hash(const void *key);
+static uint32_t key_hash(const void *key, size_t length);
 
 #define HASH_NONFATAL_OOM                 1
-#define HASH_FUNCTION(key, length, value) ((value) = key_hash(key))
+#define HASH_FUNCTION(key, length, value) ((value) = key_hash(key, length))
 #include <uthash.h>
 #include <utlist.h>
 
@@ -43,8 +44,20 @@ struct entry {
 	struct waiter *waiters; // pending entries only; an eventfd once
 	uint64_t decided_at;
 	struct outcome outcome;
-	struct entry *prev; // decided entries only
+	// Decided entries only, as all up to the hash handle.
+	struct entry *prev;
 	struct entry *next;
+	struct entry *prev_of_cid;
+	struct entry *next_of_cid;
+	struct share *share;
+	UT_hash_handle hh;
+};
+
+// The decided entries of one CID; there is none without entries.
+struct share {
+	uint32_t cid;
+	size_t count;
+	struct entry *oldest;
 	UT_hash_handle hh;
 };
 
@@ -53,6 +66,7 @@ struct outcomes {
 	struct entry *table;
 	struct entry *oldest; // head of the list of decided entries
 	size_t decided_count;
+	struct share *shares;
 };
 
 // Multilinear hashing: the sum of secret 64-bit factors times 32-bit words, upper half. Strongly
@@ -68,12 +82,13 @@ static void fill_hash_secret(void)
 		abort();
 }
 
-static uint32_t key_hash(const void *key)
+// length is that of a whole key, or of its CID alone.
+static uint32_t key_hash(const void *key, size_t length)
 {
 	uint32_t words[KEY_WORDS];
-	memcpy(words, key, sizeof(words));
+	memcpy(words, key, length);
 	uint64_t sum = hash_secret[KEY_WORDS];
-	for (size_t i = 0; i < KEY_WORDS; i++)
+	for (size_t i = 0; i < length / sizeof(words[0]); i++)
 		sum += hash_secret[i] * words[i];
 	return (uint32_t)(sum >> 32);
 }
@@ -92,12 +107,65 @@ static struct entry *find_entry(struct outcomes *outcomes, const struct key *key
 	return entry;
 }
 
+static struct share *find_share(struct outcomes *outcomes, uint32_t cid)
+{
+	struct share *share;
+	HASH_FIND(hh, outcomes->shares, &cid, sizeof(cid), share);
+	return share;
+}
+
+// The CID's share, made when it has none; NULL without memory.
+static struct share *need_share(struct outcomes *outcomes, uint32_t cid)
+{
+	struct share *share = find_share(outcomes, cid);
+	if (share)
+		return share;
+	share = calloc(1, sizeof(*share));
+	if (!share)
+		return NULL;
+	share->cid = cid;
+	HASH_ADD(hh, outcomes->shares, cid, sizeof(share->cid), share);
+	if (!share->hh.tbl) {
+		free(share);
+		return NULL;
+	}
+	return share;
+}
+
+// There is at least one. As many as the configuration names CIDs, so looking at each is cheap.
+static struct share *largest_share(struct outcomes *outcomes)
+{
+	struct share *largest = outcomes->shares;
+	struct share *share;
+	for (share = largest; share; share = share->hh.next) {
+		if (share->count > largest->count)
+			largest = share;
+	}
+	return largest;
+}
+
+static void list_decided(struct outcomes *outcomes, struct entry *entry, struct share *share)
+{
+	entry->is_pending = false;
+	entry->share = share;
+	DL_APPEND(outcomes->oldest, entry);
+	DL_APPEND2(share->oldest, entry, prev_of_cid, next_of_cid);
+	outcomes->decided_count++;
+	share->count++;
+}
+
 static void unlist_decided(struct outcomes *outcomes, struct entry *entry)
 {
+	struct share *share = entry->share;
 	if (entry->is_pending)
 		return;
 	DL_DELETE(outcomes->oldest, entry);
+	DL_DELETE2(share->oldest, entry, prev_of_cid, next_of_cid);
 	outcomes->decided_count--;
+	if (--share->count == 0) {
+		HASH_DEL(outcomes->shares, share);
+		free(share);
+	}
 }
 
 static void drop_waiters(struct entry *entry)
@@ -194,17 +262,22 @@ bool outcomes_begin(struct outcomes *outcomes, uint32_t cid,
 	return has_begun;
 }
 
+// Without memory for its CID's share the entry is dropped.
 static void decide(struct outcomes *outcomes, struct entry *entry, const struct outcome *outcome,
 	uint64_t now_ms)
 {
 	unlist_decided(outcomes, entry);
+	entry->is_pending = true; // as one that is in no list
 	if (outcomes->decided_count == OUTCOMES_MAX)
-		drop_entry(outcomes, outcomes->oldest);
-	entry->is_pending = false;
+		drop_entry(outcomes, largest_share(outcomes)->oldest);
+	struct share *share = need_share(outcomes, entry->key.cid);
+	if (!share) {
+		drop_entry(outcomes, entry);
+		return;
+	}
 	entry->decided_at = now_ms;
 	entry->outcome = *outcome;
-	DL_APPEND(outcomes->oldest, entry);
-	outcomes->decided_count++;
+	list_decided(outcomes, entry, share);
 }
 
 void outcomes_store(struct outcomes *outcomes, uint32_t cid,

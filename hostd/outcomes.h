@@ -13,7 +13,7 @@
 #include "wire/request.h"
 
 #define OUTCOMES_LIFETIME 60000 // ms
-#define OUTCOMES_MAX      65536 // decided ones kept; the oldest go first
+#define OUTCOMES_MAX      65536 // decided ones kept; then the oldest of the CID that has most go first
 
 struct outcomes;
 

@@ -156,6 +156,28 @@ Test(hostd_outcomes, is_bounded_and_drops_the_oldest_decision)
 	outcomes_destroy(outcomes);
 }
 
+Test(hostd_outcomes, a_flood_costs_only_the_cid_that_makes_it)
+{
+	struct outcomes *outcomes = outcomes_create();
+	struct outcome outcome = outcome_of(OUTCOME_REFUSED);
+	for (uint64_t i = 0; i < 100; i++)
+		outcomes_store(outcomes, OTHER, id_of(i).bytes, &outcome, 0);
+	for (uint64_t i = 0; i < 2 * OUTCOMES_MAX; i++)
+		store(outcomes, i, OUTCOME_REFUSED, 0);
+	for (uint64_t i = 0; i < 100; i++)
+		cr_assert_eq(find(outcomes, OTHER, i, 0), OUTCOMES_DECIDED);
+	cr_assert_eq(find(outcomes, CID, 2 * OUTCOMES_MAX - 1, 0), OUTCOMES_DECIDED);
+	cr_assert_eq(find(outcomes, CID, OUTCOMES_MAX, 0), OUTCOMES_UNKNOWN);
+	// Nor does the flood close the table to a third one.
+	outcomes_store(outcomes, OTHER + 1, id_of(1).bytes, &outcome, 0);
+	cr_assert_eq(find(outcomes, OTHER + 1, 1, 0), OUTCOMES_DECIDED);
+	// Lifetimes end for all alike.
+	cr_assert_eq(find(outcomes, OTHER, 1, OUTCOMES_LIFETIME), OUTCOMES_UNKNOWN);
+	cr_assert_eq(
+		find(outcomes, CID, 2 * OUTCOMES_MAX - 1, OUTCOMES_LIFETIME), OUTCOMES_UNKNOWN);
+	outcomes_destroy(outcomes);
+}
+
 Test(hostd_outcomes, wakes_every_waiter_of_a_dial_when_it_is_decided)
 {
 	struct outcomes *outcomes = outcomes_create();
