@@ -50,6 +50,12 @@ const struct certificate_extension *certificate_find_extension(
 	return NULL;
 }
 
+// Those of RFC 5280 4.2.1. What another one holds is for its owners, and looked at by nobody here.
+static bool is_standard(struct bytes oid)
+{
+	return oid.length == 3 && memcmp(oid.data, (const uint8_t[]){0x55, 0x1d}, 2) == 0;
+}
+
 static bool read_extension(struct bytes content, struct certificate_extension *extension)
 {
 	struct der_item item;
@@ -64,7 +70,7 @@ static bool read_extension(struct bytes content, struct certificate_extension *e
 		return false;
 	extension->value = item.content;
 	return item.tag == DER_OCTET_STRING && content.length == 0 &&
-	       der_is_strict(extension->value);
+	       (!is_standard(extension->oid) || der_is_strict(extension->value));
 }
 
 static bool read_extensions(struct certificate *certificate, struct bytes content)

@@ -41,8 +41,8 @@ struct certificate {
 };
 
 // Check 9: strict DER of the shape of RFC 5280, no unique identifiers, at most
-// CERTIFICATE_EXTENSIONS_MAX extensions, each once and of one strict DER item, and GnuTLS
-// understands it. field and offset of *certificate are set by the caller. Free with
+// CERTIFICATE_EXTENSIONS_MAX extensions, each once and those of RFC 5280 of one strict DER item,
+// and GnuTLS understands it. field and offset of *certificate are set by the caller. Free with
 // certificate_clear, also after false.
 bool certificate_read(
 	struct certificate *certificate, struct bytes der, struct attest_error *error) MUST_CHECK;

@@ -119,6 +119,7 @@ GENUINE = [
 		leaf={"issuer_key": key("root"), "issuer": maker.default_names()["root"]}),
 	case("an unknown extension that is not critical", ACCEPTED,
 		zonal={"add": [("1.3.6.1.4.1.99999.1", False, der(4, b"x"))]}),
+	case("one that holds no DER", ACCEPTED, leaf={"add": [("1.3.6.1.4.1.99999.1", False, b"hello")]}),
 	case("a root that lives beyond 2049", ACCEPTED, root={"lifetime": (-DAY, 12000 * DAY)}),
 	case("eight certificates, no path length", ACCEPTED,
 		bundle=lambda certificates: chain_of_eight(certificates["root"]),
@@ -184,6 +185,7 @@ STRICT_DER = [
 		reason="twice"),
 	case("basicConstraints twice, of another kind", 9, leaf={"add": [maker.basic_constraints(True)]},
 		reason="twice"),
+	case("a key identifier that is no DER", 9, leaf={"add": [("2.5.29.14", False, b"hello")]}),
 	case("bytes behind an extension's value", 9, zonal=raw_constraints(
 		maker.basic_constraints(True, 1)[2] + b"\0"), field="cabundle[2]"),
 	case("CA:FALSE written out", 9, leaf=raw_constraints(sequence(der(1, b"\0")))),
@@ -192,7 +194,7 @@ STRICT_DER = [
 	case("critical as 01", 9, zonal={"add": [("1.2.3.4", der(1, b"\1"), der(4, b""))]}),
 	case("a long form of a short length", 9, zonal={"subject": b"\x30\x81" + maker.default_names()["zonal"][1:]
 		if len(maker.default_names()["zonal"]) < 130 else b"\x30\x82\x00" + maker.default_names()["zonal"][2:]}),
-	case("an indefinite length", 9, zonal={"add": [("1.2.3.4", False, b"\x30\x80\0\0")]}),
+	case("an indefinite length", 9, zonal={"replace": [("2.5.29.35", False, b"\x30\x80\0\0")]}),
 	case("a path length in two bytes", 9, zonal=raw_constraints(sequence(der(1, b"\xff"), der(2, b"\0\1")))),
 	case("a serial number in a byte too many", 9,
 		zonal={"serial": 5, "version": der(0xa0, integer(2)) + b"\x02\x02\x00\x05"}),
@@ -326,6 +328,8 @@ CONSTRAINTS = [
 	case("a path length of 128", 13, zonal=raw_constraints(sequence(der(1, b"\xff"), integer(128)))),
 	*(case(f"an unknown critical extension in the {level}", 13, **{level: {
 		"add": [("1.3.6.1.4.1.99999.1", True, der(4, b"x"))]}}) for level in ("root", *LEVELS[1:])),
+	case("an unknown critical extension that holds no DER", 13,
+		leaf={"add": [("1.3.6.1.4.1.99999.1", True, b"hello")]}),
 	case("critical CRL distribution points", 13, zonal={"replace": [(*maker.crl_distribution_point()[:1], True,
 		maker.crl_distribution_point()[2])]}),
 	case("name constraints", 13, zonal={"add": [("2.5.29.30", False, sequence(der(0xa0, sequence(
