@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Two machines: the tests, hostd and every server run here, and what runs in an enclave in a guest, which reaches hostd
+through a vhost-user device, vhost-device-vsock. tests/vm/run --device starts this.
+
+	tests/vm/outside.py [PYTEST ARGUMENTS]
+
+AIRLOCK_BUILD and AIRLOCK_KERNELS are as for tests/vm/run. The last line is "N passed, N failed".
+"""
+import fnmatch
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import pytest  # noqa: E402
+import guest_image  # noqa: E402
+import inside  # noqa: E402
+import two_machines  # noqa: E402
+from support import process, transport, world  # noqa: E402
+from support.hostd import build_directory  # noqa: E402
+
+KERNEL = "6.12"
+# Those that have their hostd here and their program in the guest.
+TESTS = """
+	tests/vm/test_device.py
+	tests/behaviour/test_connect.py
+	tests/behaviour/test_epoll.py
+	tests/behaviour/test_transfer.py
+	tests/behaviour/test_big_transfers.py::test_python_sends_and_receives_at_once
+	tests/behaviour/test_event_loops.py::test_an_edge_triggered_loop_keeps_ticking
+	tests/behaviour/test_tls_programs.py::test_curl
+	tests/behaviour/test_tls_programs.py::test_redis_cli
+	tests/behaviour/test_tls_programs.py::test_writability_waits_for_the_handshake
+	tests/behaviour/test_tls_programs.py::test_what_goes_wrong_before_tls_keeps_its_errno[refused]
+	tests/behaviour/test_launcher_run.py::test_the_status_is_the_programs_own
+	tests/behaviour/test_launcher_run.py::test_with_hostd_there_nothing_is_said
+	tests/behaviour/test_launcher_run.py::test_a_signal_reaches_the_program
+""".split()
+
+
+def load_run():
+	"""tests/vm/run, which has no suffix."""
+	loader = importlib.machinery.SourceFileLoader("run", str(HERE / "run"))
+	module = importlib.util.module_from_spec(importlib.util.spec_from_loader("run", loader))
+	loader.exec_module(module)
+	return module
+
+
+# What this device cannot do: the tests' names, as fnmatch(3) has them, and why.
+LIMITS = []
+
+
+class Limits:
+	"""The pytest plugin that expects no more of the device. A test that passes all the same fails: its line can go."""
+
+	def pytest_collection_modifyitems(self, items):
+		for item in items:
+			for pattern, reason in LIMITS:
+				if fnmatch.fnmatch(item.nodeid, pattern):
+					item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def main(arguments):
+	device = process.which(two_machines.PROGRAM)
+	if not device:
+		sys.exit(f"tests/vm/outside.py: {two_machines.PROGRAM} is not installed")
+	run, build = load_run(), build_directory()
+	images = build / "vm"
+	run.prepare(build, images)
+	kernel = pathlib.Path(os.environ.get("AIRLOCK_KERNELS", images)) / f"linux-{KERNEL}"
+	subprocess.run([guest_image.TOP / "scripts/fetch-kernel", KERNEL, kernel], check=True)
+	guest_image.MODULES += two_machines.MODULES
+	initrd = images / f"initrd-{KERNEL}-device.img"
+	guest_image.make_initrd(initrd, kernel)
+
+	world.enter()
+	begun = time.monotonic()
+	machine = two_machines.Machine(device, lambda more: run.qemu_command(kernel, images, initrd, ["agent"]) + more, build,
+		images / "console-device.txt")
+	try:
+		print(f"== the guest is up after {time.monotonic() - begun:.0f} s", flush=True)
+		transport.far = machine
+		inside.run_tests(arguments or TESTS, Limits())
+	finally:
+		machine.stop()
+
+
+if __name__ == "__main__":
+	main(sys.argv[1:])
