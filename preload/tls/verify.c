@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// GnuTLS looks at a certificate's common name when there is no subjectAltName, and takes an address
-// for a name where that may help. Neither is wanted (RFC 6125, section 6.4.4; RFC 9525), so the
-// kinds of names are looked at here before the library is asked.
+// GnuTLS looks at a certificate's common name when there is no subjectAltName, takes an address for
+// a name where that may help, and a `*` for a part of a label. None is wanted (RFC 9525, section
+// 6), so both the library and peer_names.h must find the name.
 //
 // A resumed session brings no certificate but has the one that was shown when its ticket came.
 // Nothing of what makes a chain good changes between two connections but the time, so a good
@@ -14,6 +14,8 @@
 #include <gnutls/x509.h>
 #include <string.h>
 #include <time.h>
+
+#include "preload/tls/peer_names.h"
 
 #define PRINTED_SIZE 100 // of what a certificate says about itself
 
@@ -38,42 +40,6 @@ static void print_date(time_t when, char text[static 32])
 
 	gmtime_r(&when, &parts);
 	strftime(text, 32, "%Y-%m-%d %H:%M:%SZ", &parts);
-}
-
-static void print_names(gnutls_x509_crt_t leaf, char *text, size_t size)
-{
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (unsigned i = 0; i < 3; i++) {
-		char name[64];
-		size_t length = sizeof(name);
-		int kind = gnutls_x509_crt_get_subject_alt_name(leaf, i, name, &length, NULL);
-
-		if (kind != GNUTLS_SAN_DNSNAME)
-			continue;
-		used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%.*s",
-			used ? ", " : "", (int)length, name);
-	}
-}
-
-static bool has_name_of_kind(gnutls_x509_crt_t leaf, int wanted)
-{
-	for (unsigned i = 0;; i++) {
-		size_t length = 0;
-		int kind = gnutls_x509_crt_get_subject_alt_name(leaf, i, NULL, &length, NULL);
-
-		if (kind == GNUTLS_E_SHORT_MEMORY_BUFFER) {
-			char name[256];
-
-			length = sizeof(name);
-			kind = gnutls_x509_crt_get_subject_alt_name(leaf, i, name, &length, NULL);
-		}
-		if (kind == wanted)
-			return true;
-		if (kind == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return false;
-	}
 }
 
 // --- the sentences
@@ -118,16 +84,23 @@ static bool fail_unknown_issuer(gnutls_x509_crt_t leaf, struct outcome *outcome)
 	return false;
 }
 
+// Whose it is matters: the server's own can be replaced by whoever runs it, an issuer's not.
 static bool fail_weak(gnutls_x509_crt_t leaf, struct outcome *outcome)
 {
 	unsigned bits = 0;
-	int algorithm = gnutls_x509_crt_get_pk_algorithm(leaf, &bits);
+	int key = gnutls_x509_crt_get_pk_algorithm(leaf, &bits);
+	int signature = gnutls_x509_crt_get_signature_algorithm(leaf);
 
+	if (gnutls_sign_is_secure2(
+		    (gnutls_sign_algorithm_t)signature, GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS) &&
+		gnutls_pk_bits_to_sec_param((gnutls_pk_algorithm_t)key, bits) >=
+			GNUTLS_SEC_PARAM_MEDIUM)
+		return fail(outcome, "a weak key or signature above the server's certificate, in "
+				     "its chain or among the anchors");
 	outcome_set(outcome, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
 		"a weak key or signature: the certificate has %s of %u bits, signed with %s",
-		gnutls_pk_algorithm_get_name((gnutls_pk_algorithm_t)algorithm), bits,
-		gnutls_sign_get_name(
-			(gnutls_sign_algorithm_t)gnutls_x509_crt_get_signature_algorithm(leaf)));
+		gnutls_pk_algorithm_get_name((gnutls_pk_algorithm_t)key), bits,
+		gnutls_sign_get_name((gnutls_sign_algorithm_t)signature));
 	return false;
 }
 
@@ -135,21 +108,31 @@ static bool fail_wrong_name(
 	gnutls_x509_crt_t leaf, const struct verify_target *target, struct outcome *outcome)
 {
 	char wanted[NAME_SIZE], names[PRINTED_SIZE];
+	bool is_name = target->name[0] != '\0';
 
 	verify_target_format(target, wanted);
-	print_names(leaf, names, sizeof(names));
-	outcome_set(outcome, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
-		"wrong name: the certificate is not for %.80s but for %s", wanted,
-		names[0] != '\0' ? names : "no name at all (subjectAltName)");
+	if (!peer_names_print(leaf, names, sizeof(names)))
+		outcome_set(outcome, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
+			"wrong name: the certificate is not for %.80s, it has no subjectAltName "
+			"and a common name does not count",
+			wanted);
+	else
+		outcome_set(outcome, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
+			"wrong name: the certificate is not for %s%.80s but for %s",
+			is_name ? "" : "the address (iPAddress) ", wanted, names);
 	return false;
 }
 
 static bool fail_otherwise(unsigned status, struct outcome *outcome)
 {
 	gnutls_datum_t text;
+	size_t length;
 
 	if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
 		return fail(outcome, "the certificate is not acceptable");
+	length = strlen((const char *)text.data); // it ends in a blank
+	if (length > 0 && text.data[length - 1] == ' ')
+		text.data[length - 1] = '\0';
 	(void)fail(outcome, (const char *)text.data);
 	gnutls_free(text.data);
 	return false;
@@ -195,15 +178,17 @@ static int ask_library(
 static bool verify_leaf(gnutls_session_t session, gnutls_x509_crt_t leaf,
 	const struct verify_target *target, struct outcome *outcome)
 {
-	int wanted = target->name[0] != '\0' ? GNUTLS_SAN_DNSNAME : GNUTLS_SAN_IPADDRESS;
 	unsigned status = GNUTLS_CERT_INVALID;
 	int error = ask_library(session, target, &status);
 
-	if (error < 0)
-		return fail(outcome, gnutls_strerror(error));
+	if (error < 0) {
+		outcome_set(outcome, OUTCOME_STAGE_TLS, OUTCOME_TLS_FAILED,
+			"the certificate's chain cannot be judged: %s", gnutls_strerror(error));
+		return false;
+	}
 	if (status != 0)
 		return fail_with_status(status, leaf, target, outcome);
-	return has_name_of_kind(leaf, wanted) || fail_wrong_name(leaf, target, outcome);
+	return peer_names_include(leaf, target) || fail_wrong_name(leaf, target, outcome);
 }
 
 static bool verify_chain(gnutls_session_t session, const struct verify_target *target,

@@ -93,6 +93,27 @@ def test_a_trailing_dot_of_the_program_is_not_part_of_the_name(tls, server, pki)
 	check_accepted(tls, origin, NAME + ".")
 
 
+def test_a_wildcard_is_a_whole_label(tls, server, pki, dns):
+	"""RFC 9525, 6.3. GnuTLS takes `*t` for the end of a label."""
+	dns.add("host.wild.test", world.PUBLIC)
+	check_refused(tls, server(pki.root.issue("*t.wild.test")), r"wrong name.*DNS:\*t\.wild\.test", name="host.wild.test")
+
+
+def test_the_kinds_of_wrong_name_are_told_apart(tls, server, pki):
+	"""Only a common name, another name, an address instead; a weak key that is not the server's own."""
+	refusals = {
+		r"no subjectAltName.* common name": pki.root.issue(subject=NAME),
+		r"DNS:other\.test, DNS:third\.test$": pki.root.issue("other.test", "third.test"),
+		r"DNS:a\.test, DNS:b\.test, DNS:c\.test, \.\.\.$": pki.root.issue("a.test", "b.test", "c.test", "d.test"),
+		r"but for IP:11\.0\.0\.9$": pki.root.issue("11.0.0.9", subject=NAME),
+		r"EC/ECDSA of 256 bits, signed with ECDSA-SHA1$": pki.root.issue(NAME, digest="sha1"),
+	}
+	for sentence, certificate in refusals.items():
+		assert re.search(sentence, tls.refusal(NAME, server(certificate).port)[2]), sentence
+	said = tls.refusal(world.PUBLIC, server(pki.root.issue(NAME)).port)[2]
+	assert re.search(r"not for the address \(iPAddress\) 11\.0\.0\.1 but for DNS:good\.test$", said), said
+
+
 def test_the_two_kinds_of_wrong_time_are_told_apart(tls, server, pki):
 	old, young = (server(pki.root.issue(NAME, begin=begin, end=begin + 5)) for begin in (-10, 3))
 	assert tls.refusal(NAME, old.port) != tls.refusal(NAME, young.port)
