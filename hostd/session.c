@@ -22,9 +22,10 @@
 // Events are edge-triggered, and what an edge said is kept in struct end until a call says
 // otherwise; hence a request that is not whole, or bytes behind it, cause no second wake.
 //
-// session_close is the one end, from any state. It stores an abnormal outcome before the stream is
-// closed, because the opener asks STATUS as soon as it sees the close. The slot stays ENDED until
-// the worker has handled its batch of events.
+// session_close is the one end, from any state. It stores an abnormal outcome and gives the
+// stream's place back before the stream is closed, because the opener asks STATUS as soon as it
+// sees the close, or dials again. The slot stays ENDED until the worker has handled its batch of
+// events.
 #include "hostd/session.h"
 
 #include <errno.h>
@@ -338,8 +339,8 @@ void session_close(struct session *session, const struct outcome *outcome)
 	if (!outcome)
 		outcome = &in_order;
 	session_remember(session, outcome);
-	session_close_sockets(session);
 	session_leave_limits(session);
+	session_close_sockets(session);
 	session_count_end(session, outcome);
 	session_log_end(session, outcome);
 	session_release(session);

@@ -79,7 +79,7 @@ def test_a_name_server_that_is_silent_fails_within_the_dial_s_time(start, dns):
 
 def test_name_and_dial_share_one_deadline(start, dns):
 	dns.add("slow.test", "11.0.0.7")
-	dns.delay("slow.test", 1.0)
+	dns.delay("slow.test", 4.0)
 	host = start("allow *", timeouts=QUICK_DIAL)
 	with Origin("11.0.0.7") as origin:
 		stage, kind = host.refusal(("198.18.0.1", origin.port), "slow.test")
@@ -130,10 +130,13 @@ def test_dials_that_are_under_way_count_as_connections(start):
 
 
 def test_refused_dials_give_their_place_back(start):
-	host = start("allow 127.0.0.1\nlimit connections=2")
+	"""Before the opener can see that it was refused: it may dial again at once."""
+	host = start("allow 127.0.0.1\nlimit connections=1")
 	with RefusingPort() as refusing:
-		for _ in range(20):
-			assert host.refusal(refusing.destination) == ("dial", "refused")
+		for _ in range(2000):
+			with host.open(refusing.destination) as opener:
+				assert not opener.wait()
+			assert host.outcome(opener.id)[:2] == ("dial", "refused")
 
 
 def test_control_verbs_work_when_the_connections_are_used_up(start, origin):
@@ -148,8 +151,10 @@ def test_new_streams_past_the_rate_are_refused_with_limit(start, origin):
 	host = start("allow 127.0.0.1\nlimit rate=10/s")
 	granted = refused = 0
 	begun = time.monotonic()
-	for _ in range(60):
-		with host.open(origin.destination) as opener:
+	with host.stopped():  # so that they come all at once
+		openers = [host.open(origin.destination) for _ in range(60)]
+	for opener in openers:
+		with opener:
 			if opener.wait():
 				granted += 1
 			else:
