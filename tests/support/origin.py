@@ -5,7 +5,7 @@ import contextlib
 import socket
 import struct
 
-from support import wire
+from support import peer, wire, world
 
 
 IPV6_FREEBIND = 78  # linux/in6.h: the world's IPv6 block is routed to lo, but only one address is assigned
@@ -78,12 +78,15 @@ class SilentPort(Origin):
 	"""Connections to it are neither accepted nor refused, until answer() is called.
 
 	The kernel drops the SYN of a listener whose queue is full, and the dialler sends it again
-	after 1 s, 3 s, 7 s.
+	after 1 s, 3 s, 7 s (Linux 6.5 and later: 1 s, 2 s, 3 s).
 	"""
 
 	def __init__(self, address="127.0.0.1", port=0):
 		super().__init__(address, port, backlog=0)
+		self.patience = contextlib.ExitStack()
+		self.patience.enter_context(world.patient())
 		self.filler = socket.create_connection((self.address, self.port))
+		wire.wait_until(lambda: peer.is_full(self.socket), "the queue is full")
 
 	def answer(self):
 		"""Empties the queue: the next SYN is answered."""
@@ -92,6 +95,7 @@ class SilentPort(Origin):
 		self.accept().close()
 
 	def close(self):
+		self.patience.close()
 		self.filler.close()
 		super().close()
 

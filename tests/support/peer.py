@@ -6,16 +6,26 @@
 	peer = peers.listen(serve=dribble(b"slow", interval=0.05))
 	refusing = peers.refuse()                  # a port that nobody can be listening on
 	silent = peers.drop()                      # SYNs are never answered: ETIMEDOUT after 3 s
+	silent = peers.drop(gives_up=False)        # nor does the kernel give up within half a minute
 
 Each connection is served in a thread of its own by serve(connection), which gets a Connection. What a
 peer saw can be awaited: peer.wait_connections(2), connection.wait_end().
 """
+import contextlib
 import socket
 import struct
 import threading
 import time
 
+from support import world
+
 LINGER_RESET = struct.pack("ii", 1, 0)
+TCP_INFO_UNACKED = 24  # offset in struct tcp_info; of a listener: how many wait to be accepted, then how many may
+
+
+def _as_proc_writes(name):
+	"""An IPv4 address and port: a number in the machine's own byte order, a colon, another number."""
+	return f"{struct.unpack('=I', socket.inet_aton(name[0]))[0]:08X}:{name[1]:04X}"
 
 
 class Connection:
@@ -71,7 +81,20 @@ class Connection:
 	def release(self):
 		self._released.set()
 
-	def wait_end(self, timeout=10):
+	def wait_taken(self):
+		"""Returns once the other side's program has read all that was sent: the receive queue of its socket,
+		which is in the tests' network too, is empty (proc_net_tcp)."""
+		ours, theirs = (_as_proc_writes(name) for name in (self.sock.getsockname(), self.sock.getpeername()))
+
+		def is_taken():
+			with open("/proc/net/tcp", encoding="ascii") as table:
+				queues = {tuple(words[1:3]): words[4].split(":") for words in map(str.split, table)}
+			sent, received = queues.get((ours, theirs)), queues.get((theirs, ours))
+			return sent and received and int(sent[0], 16) == int(received[1], 16) == 0
+
+		wait_until(is_taken, what="the other side to read")
+
+	def wait_end(self, timeout=30):
 		if not self._ended.wait(timeout):
 			raise AssertionError(f"no end from {self.address} within {timeout} s; got {self.received[:200]!r}")
 		return self.end
@@ -185,7 +208,7 @@ class Peer:
 	def address(self):
 		return (self.host, self.port)
 
-	def wait_connections(self, count=1, timeout=10):
+	def wait_connections(self, count=1, timeout=30):
 		"""The first count connections, once that many have come."""
 		with self._changed:
 			if not self._changed.wait_for(lambda: len(self.connections) >= count, timeout):
@@ -221,29 +244,32 @@ class Refusing:
 		self._sock.close()
 
 
-class Dropping:
-	"""A listener with a full accept queue: the kernel drops every further SYN (tcp(7), listen(2))."""
+def is_full(listener):
+	"""True when no further connection finds room: sk_acceptq_is_full() in include/net/sock.h."""
+	waiting, room = struct.unpack_from("II", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), TCP_INFO_UNACKED)
+	return waiting > room
 
-	def __init__(self, host, port=0):
+
+class Dropping:
+	"""A listener with a full accept queue: the kernel drops every further SYN (tcp(7), listen(2)). A dialler
+	gives up after world.TIMED_OUT_SECONDS, or not for the time being."""
+
+	def __init__(self, host, port=0, gives_up=True):
 		family = socket.AF_INET6 if ":" in host else socket.AF_INET
+		self._patience = contextlib.ExitStack()
 		self._listener = socket.socket(family)
+		self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 		self._listener.bind((host, port))
 		self._listener.listen(0)
 		self.host, self.port = self.address = self._listener.getsockname()[:2]
-		self._fillers = []
-		for _ in range(8):
-			filler = socket.socket(family)
-			filler.settimeout(0.2)
-			self._fillers.append(filler)
-			try:
-				filler.connect(self.address)
-			except TimeoutError:
-				return
-		raise AssertionError("the accept queue never filled")
+		self._filler = socket.create_connection(self.address)
+		wait_until(lambda: is_full(self._listener), what="a full accept queue")
+		if not gives_up:
+			self._patience.enter_context(world.patient())
 
 	def stop(self):
-		for filler in self._fillers:
-			filler.close()
+		self._patience.close()
+		self._filler.close()
 		self._listener.close()
 
 
@@ -268,18 +294,18 @@ class Peers:
 	def refuse(self, host=None):
 		return self._keep(Refusing(host or self._host))
 
-	def drop(self, host=None, port=0):
-		return self._keep(Dropping(host or self._host, port))
+	def drop(self, host=None, port=0, gives_up=True):
+		return self._keep(Dropping(host or self._host, port, gives_up))
 
-	def drop_6(self, port=0):
-		return self.drop(self._host_6, port)
+	def drop_6(self, port=0, gives_up=True):
+		return self.drop(self._host_6, port, gives_up)
 
 	def stop(self):
 		for peer in self._all:
 			peer.stop()
 
 
-def wait_until(condition, timeout=10, what="the condition"):
+def wait_until(condition, timeout=30, what="the condition"):
 	"""For states that offer no event (/proc, a counter over HTTP). Returns the first true value."""
 	deadline = time.monotonic() + timeout
 	while not (value := condition()):

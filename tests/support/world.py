@@ -18,6 +18,7 @@ Nothing that a test sends can leave: there is no device to leave by. AF_VSOCK kn
 namespaces, so a seccomp filter refuses such sockets to this process and to all that it starts;
 only not inside a virtual machine that tests/vm has booted, whose AF_VSOCK is its own.
 """
+import contextlib
 import ctypes
 import errno
 import os
@@ -36,6 +37,7 @@ UNREACHABLE = "11.1.0.2"
 BLACKHOLE = "11.1.0.3"
 NO_ROUTE = "11.2.0.1"
 DNS_ADDRESS = "127.0.0.1"
+SYN_RETRIES = pathlib.Path("/proc/sys/net/ipv4/tcp_syn_retries")
 TIMED_OUT_SECONDS = 3.0  # tcp_syn_retries = 1: one second, then two more
 
 # What tests/vm/run writes on a guest's command line, and what its init then starts as process 1.
@@ -99,11 +101,29 @@ def _build_network():
 	_ip(f"route add prohibit {PROHIBITED}")
 	_ip(f"route add unreachable {UNREACHABLE}")
 	_ip(f"route add blackhole {BLACKHOLE}")
-	pathlib.Path("/proc/sys/net/ipv4/tcp_syn_retries").write_text("1")
+	SYN_RETRIES.write_text("1")
 	if os.path.exists("/proc/sys/net/ipv6"):
 		_ip("-6 addr add 2600:11::1/128 dev lo")
 		_ip("-6 route add local 2600:11::/64 dev lo")
 		has_ipv6 = True
+
+
+_patient = 0
+
+
+@contextlib.contextmanager
+def patient():
+	"""A SYN is sent again for more than half a minute, so that a dial ends by somebody else's decision or is
+	answered late. The kernel reads the setting whenever it sends one again."""
+	global _patient
+	_patient += 1
+	SYN_RETRIES.write_text("6")
+	try:
+		yield
+	finally:
+		_patient -= 1
+		if not _patient:
+			SYN_RETRIES.write_text("1")
 
 
 def _replace_file(path, text, directory):
