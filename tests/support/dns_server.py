@@ -114,7 +114,7 @@ class DnsServer:
 			self._entries = {}
 			self.queries = []
 
-	def wait_query(self, name, timeout=10):
+	def wait_query(self, name, timeout=30):
 		"""Returns once somebody has asked for the name."""
 		name = name.lower()
 		with self._lock:

@@ -79,7 +79,7 @@ class Hostd(process.Daemon):
 			finally:
 				os.unlink(notify_path)
 
-	def _wait_ready(self, notify, timeout=20):
+	def _wait_ready(self, notify, timeout=60):
 		"""sd_notify(3): READY=1 once every listener is open."""
 		poller = select.poll()
 		poller.register(notify, select.POLLIN)
@@ -91,7 +91,6 @@ class Hostd(process.Daemon):
 			return
 		if self._exit_fd in ready:
 			self.process.wait()
-			self._reader and self._reader.join(5)
 			raise AssertionError(f"airlock-hostd ended with {self.process.returncode}:\n{self.output}")
 		raise AssertionError(f"airlock-hostd was not ready after {timeout} s:\n{self.output}")
 
@@ -100,19 +99,19 @@ class Hostd(process.Daemon):
 		lines = [parse_logfmt(line) for line in self.lines]
 		return [line for line in lines if line and all(line.get(k) == str(v) for k, v in fields.items())]
 
-	def wait_log(self, timeout=10, **fields):
+	def wait_log(self, timeout=30, **fields):
 		accept = lambda line: all(parse_logfmt(line).get(k) == str(v) for k, v in fields.items())
 		return parse_logfmt(self.wait_line(accept, timeout))
 
 	def open_descriptors(self):
 		return sorted(int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd"))
 
-	def admin(self, *words, timeout=10):
+	def admin(self, *words, timeout=60):
 		"""airlock-hostd status|drain|reload|explain ... with this hostd's configuration."""
 		return process.run([str(hostd_program()), words[0], "-c", str(self.config), *words[1:]],
 			timeout=timeout)
 
-	def stop(self, number=signal.SIGTERM, timeout=20):
+	def stop(self, number=signal.SIGTERM, timeout=30):
 		status = super().stop(number, timeout)
 		report = SANITIZER_REPORT.search(self.output)
 		assert not report, f"a sanitizer spoke:\n{self.output}"

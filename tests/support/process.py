@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Programs: run to their end, or kept in the background, never left behind."""
+"""Programs: run to their end, or kept in the background, never left behind.
+
+What must come is waited for long: a busy machine takes its time, and a test that passes never waits in vain.
+"""
 import dataclasses
 import os
 import select
@@ -36,7 +39,7 @@ def _kill_group(process):
 		pass
 
 
-def run(command, *, env=None, input=None, timeout=30, cwd=None, pass_fds=()):
+def run(command, *, env=None, input=None, timeout=60, cwd=None, pass_fds=()):
 	"""Runs a command to its end. Past the timeout its whole group is killed and AssertionError raised."""
 	if isinstance(input, str):
 		input = input.encode()
@@ -60,11 +63,12 @@ def run(command, *, env=None, input=None, timeout=30, cwd=None, pass_fds=()):
 
 
 class Daemon:
-	"""A program in the background. Its output is collected line by line; wait_line() awaits one."""
+	"""A program in the background. Its output is collected line by line; wait_line() awaits one, and .lines
+	are all that it has written up to that moment."""
 
 	def __init__(self, command, *, env=None, cwd=None, name=None, pass_fds=()):
 		self.name = name or os.path.basename(command[0])
-		self._lines = []
+		self._lines, self._rest = [], b""
 		self._changed = threading.Condition()
 		# Should this process be killed, nothing stays behind.
 		guarded = ["setpriv", "--pdeathsig", "KILL", "--"] + list(command)
@@ -73,28 +77,43 @@ class Daemon:
 			stderr=subprocess.STDOUT)
 		self.pid = self.process.pid
 		self._exit_fd = os.pidfd_open(self.pid)
+		os.set_blocking(self.process.stdout.fileno(), False)
 		self._reader = threading.Thread(target=self._collect, daemon=True)
 		self._reader.start()
 
 	def _collect(self):
-		for line in self.process.stdout:
+		poller = select.poll()
+		poller.register(self.process.stdout, select.POLLIN)
+		while self._reader:
+			poller.poll()
 			with self._changed:
-				self._lines.append(line.decode(errors="replace").rstrip("\n"))
-				self._changed.notify_all()
-		with self._changed:
-			self._reader = None
+				self._take()
+
+	def _take(self):
+		"""Reads what is there, by whichever thread comes first; it holds the lock."""
+		while self._reader:
+			try:
+				data = os.read(self.process.stdout.fileno(), 1 << 16)
+			except BlockingIOError:
+				return
+			*lines, self._rest = (self._rest + data).split(b"\n")
+			if not data:
+				self._reader = None
+				lines += [self._rest] if self._rest else []
+			self._lines += [line.decode(errors="replace") for line in lines]
 			self._changed.notify_all()
 
 	@property
 	def lines(self):
 		with self._changed:
+			self._take()
 			return list(self._lines)
 
 	@property
 	def output(self):
 		return "\n".join(self.lines)
 
-	def wait_line(self, accept, timeout=10, since=0):
+	def wait_line(self, accept, timeout=30, since=0):
 		"""The first line from number since on for which accept(line) is true; accept may be a text."""
 		matches = (lambda line: accept in line) if isinstance(accept, str) else accept
 		deadline = time.monotonic() + timeout
@@ -123,7 +142,7 @@ class Daemon:
 	def send_signal(self, number):
 		self.process.send_signal(number)
 
-	def stop(self, number=signal.SIGTERM, timeout=10):
+	def stop(self, number=signal.SIGTERM, timeout=30):
 		"""Ends the process, by force when it does not within the timeout. Returns its status, or
 		None when force was needed."""
 		if self._exit_fd < 0:
@@ -141,7 +160,7 @@ class Daemon:
 		return status_of(self.process.returncode) if ended else None
 
 
-def wait_listening(daemon, address, timeout=15):
+def wait_listening(daemon, address, timeout=30):
 	"""Waits until something accepts at address (host, port) or a unix path. For programs that have no
 	other way to say that they are ready: the only place that looks again and again."""
 	import socket

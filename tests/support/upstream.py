@@ -38,7 +38,7 @@ class Upstream:
 		"""Lets every held answer, and all later ones, go."""
 		os.eventfd_write(self._released, 1)
 
-	def wait_asked(self, count=1, timeout=10):
+	def wait_asked(self, count=1, timeout=30):
 		with self._changed:
 			if not self._changed.wait_for(lambda: len(self.asked) >= count, timeout):
 				raise AssertionError(f"{len(self.asked)} of {count} requests came to {self.url}")

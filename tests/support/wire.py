@@ -53,7 +53,7 @@ CLASSES = [
 
 NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789._-")
 LIBC = ctypes.CDLL(None)
-PATIENCE = 20.0  # seconds that a test waits for an event that must come
+PATIENCE = 30.0  # seconds that a test waits for an event that must come
 
 
 class Refused(Exception):
