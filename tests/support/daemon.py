@@ -60,7 +60,7 @@ class Host(hostd.Hostd):
 	def stopped(self):
 		"""What is done inside is found by hostd all at once, in one event or one batch of events."""
 		self.send_signal(signal.SIGSTOP)
-		wire.wait_until(lambda: self.stat_fields()[0] == "T", "hostd stops")
+		wire.wait_until(lambda: self.thread_states() == {"T"}, "every thread of hostd stops")
 		try:
 			yield
 		finally:
@@ -135,6 +135,10 @@ class Host(hostd.Hostd):
 	def stat_fields(self):
 		"""What proc_pid_stat(5) lists from the state on."""
 		return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+	def thread_states(self):
+		threads = Path(f"/proc/{self.pid}/task").iterdir()
+		return {(thread / "stat").read_text().rsplit(")", 1)[1].split()[0] for thread in threads}
 
 	def processor_seconds(self):
 		fields = self.stat_fields()

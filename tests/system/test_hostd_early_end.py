@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A destination that speaks and ends before hostd has seen that the connect succeeded: the kernel tells
 it of all that in one event."""
-import signal
 import socket
 
 import pytest
@@ -21,11 +20,10 @@ def end_before_it_is_looked_at(host):
 			opener = host.open(silent.destination)
 			openers.append(opener)
 			wire.wait_until(lambda: is_dialling(silent), "hostd's SYN")
-			host.send_signal(signal.SIGSTOP)
-			silent.answer()
-			accepted = silent.accept()
-			end(accepted)
-			host.send_signal(signal.SIGCONT)
+			with host.stopped():
+				silent.answer()
+				accepted = silent.accept()
+				end(accepted)
 			return opener, accepted
 
 	yield run
