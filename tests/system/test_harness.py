@@ -36,7 +36,7 @@ def test_a_dropped_syn_times_out_in_seconds(peers):
 	begun = time.monotonic()
 	with socket.socket() as sock:
 		assert sock.connect_ex(silent.address) == errno.ETIMEDOUT
-	assert 2 < time.monotonic() - begun < 6
+	assert 2 < time.monotonic() - begun < 20  # not the two minutes of the kernel's default
 
 
 def test_names_come_from_the_scripted_server(dns):

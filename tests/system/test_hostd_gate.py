@@ -125,7 +125,7 @@ def test_status_with_wait_answers_when_the_dial_is_decided(host):
 
 
 def test_status_with_wait_tells_a_failure_that_comes_later(start):
-	host = start(timeouts="header=5s dial=400ms idle=1h drain=1s")
+	host = start(timeouts="header=5s dial=2s idle=1h drain=1s")
 	with SilentPort() as silent, host.open(silent.destination) as opener:
 		wait_dialling(host, opener)
 		assert host.outcome(opener.id, wait=True)[:2] == ("dial", "timed-out")
@@ -208,9 +208,8 @@ def test_a_stream_that_is_given_up_while_gated_ends_the_dial(host):
 def test_the_gate_verb_holds_the_gate_as_long_as_asked(host):
 	begun = time.monotonic()
 	with wire.gate(host.path, 300) as opener:
-		assert opener.events(select.POLLOUT) == 0
 		assert opener.events(select.POLLOUT, wire.PATIENCE) & select.POLLOUT
-		assert time.monotonic() - begun > 0.3 * 0.95
+		assert time.monotonic() - begun > 0.3 * 0.95, "it was writable before"
 		answer = wire.Answer(opener.receive_all())
 		assert (answer.status, answer.payload) == (wire.OK, b"")
 

@@ -144,9 +144,11 @@ def test_ids_in_the_log_are_those_of_the_enclave_s_side(host, origin):
 
 def test_the_log_directive_holds_from_the_start_and_after_a_reload(start, origin):
 	host = start("allow 127.0.0.1", more="log error")
+	before = host.settled_descriptors()
 	with pair(host, origin) as (quiet, accepted):
 		exchange(quiet, accepted)
-	assert host.settled_descriptors()
+	wire.wait_until(lambda: host.descriptors() <= before, "the stream is closed")
+	host.settled_descriptors()  # and would have been logged by now
 	host.configure("allow 127.0.0.1", more="log info")
 	host.reload()
 	with pair(host, origin) as (told, accepted):

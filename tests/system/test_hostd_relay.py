@@ -241,15 +241,18 @@ def test_single_bytes_go_to_and_fro_without_a_pause(host, origin):
 	turns = 300
 	with pair(host, origin) as (opener, accepted):
 		accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-		begun = time.monotonic()
+		seconds = []
 		for turn in range(turns):
+			begun = time.monotonic()
 			byte = bytes([turn % 256])
 			for _ in range(2):
 				opener.send(byte)
 				assert accepted.recv(1) == byte
 			accepted.sendall(byte)
 			assert opener.receive(1) == byte
-		assert time.monotonic() - begun < turns * 0.040 / 2
+			seconds.append(time.monotonic() - begun)
+		# Each of them would be late, once the connection is no longer new; a busy machine is late at times.
+		assert sorted(seconds[turns // 2 :])[turns // 8] < 0.030
 
 
 def test_a_dribble_of_single_bytes_keeps_its_order(host, origin):
@@ -270,14 +273,16 @@ def test_bulk_transfers_do_not_starve_a_conversation(host, origin):
 	pairs = [(opener.socket, accepted) for opener, accepted in bulk]
 	moved, turns = [], []
 	mover = threading.Thread(target=lambda: moved.append(transfer.both_ways(pairs, 64 * MIB)))
+	started = time.monotonic()
 	mover.start()
 	while mover.is_alive():
 		begun = time.monotonic()
 		exchange(talker, listener, 10)
 		turns.append(time.monotonic() - begun)
 	mover.join()
+	took = time.monotonic() - started
 	assert moved == [True] and len(turns) > 10
-	assert max(turns) < 1.0, f"a turn took {max(turns):.3f} s"
+	assert max(turns) < max(1.0, took / 4), f"a turn took {max(turns):.3f} s of the {took:.3f} s of the transfers"
 	for one, other in [*pairs, (talker.socket, listener)]:
 		one.close()
 		other.close()
@@ -336,8 +341,8 @@ def test_stalled_streams_cost_hostd_a_bounded_amount_of_memory(host, origin):
 
 def test_a_stalled_stream_does_not_use_the_processor(host, origin):
 	with pair(host, origin) as (opener, accepted):
-		transfer.stuff(opener.socket, MOST_IN_FLIGHT)
-		transfer.stuff(accepted, MOST_IN_FLIGHT)
+		transfer.stuff(opener.socket, MOST_IN_FLIGHT, quiet=1.0)
+		transfer.stuff(accepted, MOST_IN_FLIGHT, quiet=1.0)
 		begun, used = time.monotonic(), host.processor_seconds()
 		transfer.stuff(opener.socket, 0, quiet=1.0)
 		assert host.processor_seconds() - used < 0.2 * (time.monotonic() - begun)
@@ -356,7 +361,7 @@ def test_a_half_closed_stream_does_not_use_the_processor(host, origin):
 # --- idleness
 
 def test_an_idle_stream_is_closed_and_a_busy_one_is_not(start, origin):
-	host = start(timeouts="header=5s dial=10s idle=700ms drain=1s")
+	host = start(timeouts="header=5s dial=10s idle=2s drain=1s")
 	with pair(host, origin) as (idle, idle_accepted), pair(host, origin) as (busy, busy_accepted):
 		while not idle.events(select.POLLIN, 0.05):
 			exchange(busy, busy_accepted, 10)
@@ -367,7 +372,7 @@ def test_an_idle_stream_is_closed_and_a_busy_one_is_not(start, origin):
 
 
 def test_traffic_in_one_direction_keeps_a_stream_alive(start, origin):
-	host = start(timeouts="header=5s dial=10s idle=700ms drain=1s")
+	host = start(timeouts="header=5s dial=10s idle=2s drain=1s")
 	with pair(host, origin) as (idle, _), pair(host, origin) as (feed, feed_accepted):
 		while not idle.events(select.POLLIN, 0.05):
 			feed_accepted.sendall(b"tick")

@@ -199,7 +199,7 @@ def test_an_opener_that_half_closes_before_its_request_is_whole_is_closed(shared
 
 
 def test_a_request_that_is_never_whole_is_closed_by_the_header_timeout(start, origin):
-	host = start(timeouts="header=300ms dial=10s idle=1h drain=1s")
+	host = start(timeouts="header=1s dial=10s idle=1h drain=1s")
 	with pair(host, origin) as (bystander, accepted):
 		with wire.Opener(host.path) as silent, wire.Opener(host.path) as slow:
 			slow.send(wire.connect(TARGET)[:1023])

@@ -100,6 +100,7 @@ def test_a_connect_by_name_carries_the_name_in_wire_form(listener, name):
 def test_every_stream_has_an_id_of_its_own_and_every_request_is_correct(listener):
 	script = CONNECT + "\nfor _ in range(20): socket.create_connection((host, port)).close()\n"
 	run(listener, "/usr/bin/python3", "-c", script, int(socket.AF_INET), "web.test", 80)
+	wire.wait_until(lambda: len(listener.connects()) >= 21, "the last one is written down")
 	ids = [wire.decode(request)[wire.UNIQUE_ID] for request in listener.requests]
 	assert len(listener.connects()) == 21
 	assert len(set(ids)) == len(ids)

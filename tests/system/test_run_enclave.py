@@ -53,7 +53,7 @@ def test_it_runs_until_the_enclave_ends(parent, background):
 	program = background(process.Daemon(parent.command(), env=parent.environment))
 	program.wait_line("the enclave answers")
 	(parent.place / "running").unlink()
-	assert program.has_ended(10)
+	assert program.has_ended(30)
 	assert "the enclave has ended" in program.output and program.stop() == 0
 	assert nothing_is_left(parent)
 	# Four times the image, which nitro-cli demands, and 256 more.
