@@ -2,7 +2,8 @@
 // Theory of operation: the daemon is told a descriptor that it closes once it listens, so readiness
 // and an early death are one event on one pipe. It leads a process group of its own, since what a
 // terminal sends is for the program; it dies with the launcher (PR_SET_PDEATHSIG). When it dies by
-// itself it is started again at once, but not more often than every RESTART_PAUSE.
+// itself it is started again at once, but not more often than every RESTART_PAUSE. One that is
+// another run's ends with that run's program: so it is looked for, and replaced.
 #include "preload/launcher/tls_daemon.h"
 
 #include <errno.h>
@@ -23,9 +24,11 @@
 #include "preload/launcher/message.h"
 #include "preload/shared/control_client.h"
 #include "wire/clock.h"
+#include "wire/stream.h"
 
 #define READY_TIMEOUT 10000 // ms; loading the system's anchors takes about ten
 #define RESTART_PAUSE 1000  // ms
+#define WATCH_PAUSE   50    // ms between two looks at another run's; openers try again for as long
 #define STOP_TIMEOUT  12000 // ms until it is killed; it takes up to ten to pass on what it holds
 
 // Nothing of the environment that GnuTLS or the loader would read. Without a wish for messages only
@@ -65,9 +68,12 @@ static _Noreturn void execute(const struct tls_daemon *daemon, int ready, pid_t 
 // Returns the pipe's end that becomes readable when the daemon is ready or dead, or -errno.
 static int spawn(struct tls_daemon *daemon)
 {
+	int error = install_find_program("airlock-tls", daemon->program);
 	pid_t self = getpid();
 	int ends[2];
 
+	if (error)
+		return error;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	daemon->started_at = clock_now_ms();
@@ -98,6 +104,21 @@ static bool wait_ready(int pipe)
 		count = poll(&item, 1, now < deadline ? (int)(deadline - now) : 0);
 	} while (count < 0 && errno == EINTR);
 	return count > 0 && read(pipe, &byte, 1) == 1;
+}
+
+// Only connects, which costs the one that answers little and does not wait.
+static bool is_answered(const struct tls_daemon *daemon)
+{
+	int fd = stream_begin_dial(&daemon->settings->tls_listen);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void watch_theirs(struct tls_daemon *daemon)
+{
+	daemon->restart_at = clock_now_ms() + WATCH_PAUSE;
 }
 
 static void say_refused(const struct settings *settings)
@@ -138,22 +159,26 @@ static void make_listen_directory(const struct endpoint *listen)
 
 static void start_ours(struct tls_daemon *daemon)
 {
-	int error = install_find_program("airlock-tls", daemon->program);
+	bool is_ready;
 	int pipe;
 
 	make_listen_directory(&daemon->settings->tls_listen);
-	pipe = error ? error : spawn(daemon);
+	pipe = spawn(daemon);
 	if (pipe < 0) {
 		message_print("airlock-tls: %s", strerror(-pipe));
 		say_refused(daemon->settings);
 		return;
 	}
-	daemon->is_ours = wait_ready(pipe);
+	is_ready = wait_ready(pipe);
 	close(pipe);
-	if (daemon->is_ours)
+	if (is_ready)
 		return;
-	message_print("airlock-tls did not become ready");
 	end_at_once(daemon);
+	if (is_answered(daemon)) { // another run was faster
+		watch_theirs(daemon);
+		return;
+	}
+	message_print("airlock-tls did not become ready");
 	say_refused(daemon->settings);
 }
 
@@ -162,9 +187,12 @@ void tls_daemon_start(struct tls_daemon *daemon, const struct settings *settings
 	char version[64];
 
 	*daemon = (struct tls_daemon){.settings = settings};
-	if (settings_has_route(settings, ROUTE_TLS) &&
-		control_client_ping(&settings->tls_listen, version, sizeof(version)) < 0)
+	if (!settings_has_route(settings, ROUTE_TLS))
+		return;
+	if (control_client_ping(&settings->tls_listen, version, sizeof(version)) < 0)
 		start_ours(daemon);
+	else
+		watch_theirs(daemon);
 }
 
 bool tls_daemon_note_end(struct tls_daemon *daemon, pid_t child, int status)
@@ -194,8 +222,13 @@ int tls_daemon_wait(const struct tls_daemon *daemon)
 // Readiness is not waited for: programs that connect meanwhile are refused, as they were before.
 void tls_daemon_restart(struct tls_daemon *daemon)
 {
-	int pipe = spawn(daemon);
+	int pipe;
 
+	if (is_answered(daemon)) {
+		watch_theirs(daemon);
+		return;
+	}
+	pipe = spawn(daemon);
 	if (pipe >= 0)
 		close(pipe);
 	else
@@ -204,7 +237,6 @@ void tls_daemon_restart(struct tls_daemon *daemon)
 
 void tls_daemon_stop(struct tls_daemon *daemon)
 {
-	daemon->is_ours = false;
 	daemon->restart_at = 0;
 	if (daemon->pid == 0)
 		return;

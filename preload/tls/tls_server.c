@@ -5,7 +5,8 @@
 // deadlines.
 //
 // SIGTERM drains: a program that has written, closed and ended trusts the system to deliver, so its
-// stream goes on for at most DRAIN_TIMEOUT. All others are closed.
+// stream goes on for at most DRAIN_TIMEOUT. All others are closed. The listener goes first, so that
+// who connects meanwhile is refused at once and another airlock-tls can take its place.
 #include "preload/tls/tls_server.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 #define BATCH         128   // events
 #define ACCEPTS       64    // in a turn
 #define DRAIN_TIMEOUT 10000 // ms
-#define DRAIN_STEP    1000  // ms between two looks at the clock
+#define PATIENCE      1000  // ms between two looks at the clock, or at a listener that had failed
 #define SOCKET_MODE   0666  // every program of the enclave is served
 #define MAX_INDEX     0xffffffu
 
@@ -84,7 +85,7 @@ void tls_server_resume(struct tls_server *server)
 
 static void accept_some(struct tls_server *server)
 {
-	for (int i = 0; i < ACCEPTS; i++) {
+	for (int i = 0; i < ACCEPTS && server->listener >= 0; i++) {
 		int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
@@ -106,6 +107,18 @@ static bool has_left_bytes(const struct tls_stream *stream)
 	return stream->state == TLS_STREAM_RELAY && stream_probe(stream->program.fd) < 0;
 }
 
+static void close_listener(struct tls_server *server)
+{
+	const struct endpoint *listen = &server->settings->tls_listen;
+
+	if (server->listener < 0)
+		return;
+	if (listen->path[0] != '\0')
+		(void)unlink(listen->path);
+	close(server->listener);
+	server->listener = -1;
+}
+
 static void begin_stop(struct tls_server *server)
 {
 	struct signalfd_siginfo signal;
@@ -115,9 +128,8 @@ static void begin_stop(struct tls_server *server)
 		return;
 	server->must_stop = true;
 	server->stop_at = server->memory.now + DRAIN_TIMEOUT;
-	if (!server->is_paused)
-		(void)watch(server, server->listener, 0, 0, EPOLL_CTL_DEL);
 	server->is_paused = false;
+	close_listener(server);
 	for (size_t i = 0; i < server->slot_count; i++) {
 		struct tls_stream *stream = server->slots[i];
 
@@ -193,8 +205,8 @@ static int wait_time(const struct tls_server *server)
 			   ? 0
 			   : deadlines_wait(server->deadlines, TLS_DEADLINE_COUNT, clock_now_ms());
 
-	if (server->must_stop && (wait < 0 || wait > DRAIN_STEP))
-		return DRAIN_STEP;
+	if ((server->must_stop || server->is_paused) && (wait < 0 || wait > PATIENCE))
+		return PATIENCE;
 	return wait;
 }
 
@@ -218,6 +230,8 @@ int tls_server_run(struct tls_server *server)
 		run_ready(server);
 		run_deadlines(server);
 		free_ended(server);
+		if (count == 0) // what was lacking may have been somebody else's to give back
+			tls_server_resume(server);
 	}
 	return 0;
 }
@@ -304,13 +318,8 @@ static void close_streams(struct tls_server *server)
 
 void tls_server_close(struct tls_server *server)
 {
-	const struct endpoint *listen = &server->settings->tls_listen;
-
 	close_streams(server);
-	if (server->listener >= 0 && listen->path[0] != '\0')
-		(void)unlink(listen->path);
-	if (server->listener >= 0)
-		close(server->listener);
+	close_listener(server);
 	if (server->signals >= 0)
 		close(server->signals);
 	close(server->epoll);

@@ -81,6 +81,16 @@ def test_what_it_waits_for_is_said_at_info(draining, stalled):
 	assert "killed" not in launcher.output
 
 
+def test_another_run_has_its_own_meanwhile(draining, stalled, tls, peers, pki):
+	"""Nobody waits for one that is ending, nor ends with it."""
+	other = peers.listen(tls_origin.serve(tls_origin.context(pki.root.issue(NAME)), tls_origin.echo_line))
+	launcher = draining()
+	assert tls.talk(NAME, other.port).startswith("got 6 plain")
+	assert not launcher.has_ended()
+	stalled.release()
+	assert launcher.has_ended(30)
+
+
 def test_nothing_is_said_unasked(draining, stalled):
 	launcher = draining()
 	stalled.release()

@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 
@@ -72,6 +73,38 @@ def test_one_that_answers_already_is_left_alone(tls, origin):
 	assert tls.talk(NAME, origin.port).startswith("got 6 plain")
 	assert wire.ping(tls.path).payload.startswith(b"airlock-tls ")
 	assert os.path.exists(f"/proc/{kept.pid}"), "it is not the second launcher's to end"
+
+
+def test_one_of_another_run_is_replaced_when_that_run_has_ended(tls, origin):
+	"""The second run lives on the first one's airlock-tls, which ends with the first one's program."""
+	first = tls.popen(["sh", "-c", "echo up; exec sleep infinity"])
+	first.wait_line("up")
+	second = tls.popen(["sh", "-c", "echo up; exec sleep infinity"])
+	second.wait_line("up")
+	assert originator_of(first.pid) and not originator_of(second.pid)
+	first.stop()
+	peer.wait_until(lambda: originator_of(second.pid) and is_answering(tls.path), what="the second run's own")
+	assert tls.talk(NAME, origin.port).startswith("got 6 plain")
+
+
+def test_runs_that_start_at_once_share_one(tls, origin):
+	program = f"{tls_route.PYTHON} {tls_route.TALK} {NAME} {origin.port}; exec sleep infinity"
+	programs = [tls.popen(["sh", "-c", program]) for _ in range(6)]
+	for each in programs:
+		assert "got 6 plain" in each.wait_line(str(origin.port)), each.output
+		assert "refused" not in each.output
+	assert len([each for each in programs if originator_of(each.pid)]) == 1
+
+
+def test_want_of_descriptors_ends_when_others_give_them_back(tls, origin):
+	"""Without one stream open there is none whose end would make room."""
+	kept = tls.keep()
+	soft, hard = resource.prlimit(kept.pid, resource.RLIMIT_NOFILE)
+	resource.prlimit(kept.pid, resource.RLIMIT_NOFILE, (kept.descriptors(), hard))
+	assert not is_answering(tls.path)
+	kept.wait_line("cannot accept")
+	resource.prlimit(kept.pid, resource.RLIMIT_NOFILE, (soft, hard))
+	assert tls.run_preloaded([tls_route.PYTHON, tls_route.TALK, NAME, origin.port]).stdout.count("got 6 plain") == 1
 
 
 def test_without_a_tls_route_none_is_started(tls):
