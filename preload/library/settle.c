@@ -144,6 +144,13 @@ int settle_take_error(struct socket_entry *entry)
 
 // --- waiting
 
+// What an instruction raises: crash handlers, which have nothing to do with a wait.
+static bool is_fault(int number)
+{
+	return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL ||
+	       number == SIGTRAP;
+}
+
 // poll(2) never restarts, connect(2) does for a handler with SA_RESTART, unless it has a timeout
 // (signal(7)). Which handler ran is not known, only which are installed.
 static bool is_interrupted(bool has_timeout)
@@ -151,8 +158,8 @@ static bool is_interrupted(bool has_timeout)
 	for (int number = 1; number <= SIGRTMAX; number++) {
 		struct sigaction action;
 
-		if (sigaction(number, NULL, &action) < 0 || action.sa_handler == SIG_DFL ||
-			action.sa_handler == SIG_IGN)
+		if (is_fault(number) || sigaction(number, NULL, &action) < 0 ||
+			action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
 			continue;
 		if (has_timeout || !(action.sa_flags & SA_RESTART))
 			return true;

@@ -132,7 +132,7 @@ static void interrupted(int flags)
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
 	sigaction(SIGALRM, &action, NULL);
 	int fd = probe_socket(0);
-	ualarm(200000, 0);
+	ualarm(900000, 0); // connect() has to be reached before
 	said("connect", probe_connect(fd));
 	if (flags & SA_RESTART)
 		return;
@@ -147,6 +147,14 @@ static void interrupted_plain(void)
 
 static void interrupted_restart(void)
 {
+	interrupted(SA_RESTART);
+}
+
+// Language runtimes and crash reporters have one.
+static void interrupted_beside_crash_handler(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	sigaction(SIGSEGV, &action, NULL);
 	interrupted(SA_RESTART);
 }
 
@@ -320,6 +328,7 @@ static const struct probe_case cases[] = {
 	{"send-timeout", send_timeout},
 	{"interrupted", interrupted_plain},
 	{"interrupted-restart", interrupted_restart},
+	{"interrupted-beside-crash-handler", interrupted_beside_crash_handler},
 	{"unspecified", unspecified},
 	{"send-to", send_to},
 	{"unconnected", unconnected},

@@ -48,13 +48,14 @@ def test_a_destination_that_does_not_answer_times_out(both, peers, probe, case):
 
 @pytest.mark.parametrize("case", ["pending", "send-timeout", "interrupted"])
 def test_while_the_destination_has_not_answered(both, peers, probe, case):
-	origin = peers.drop()
+	origin = peers.drop(gives_up=False)
 	both([probe("connecting"), case, origin.host, origin.port]).assert_same()
 
 
-def test_a_blocking_connect_restarts_after_a_signal_that_says_so(both, peers, probe):
+@pytest.mark.parametrize("case", ["interrupted-restart", "interrupted-beside-crash-handler"])
+def test_a_blocking_connect_restarts_after_a_signal_that_says_so(both, peers, probe, case):
 	origin = peers.drop()
-	both([probe("connecting"), "interrupted-restart", origin.host, origin.port]).assert_same()
+	both([probe("connecting"), case, origin.host, origin.port]).assert_same()
 
 
 def test_after_a_failure_the_socket_dials_again(both, peers, probe):
