@@ -126,12 +126,11 @@ void fds_note_duplicate(int from, int to)
 {
 	uint8_t word = fds_word(from);
 
-	if ((word & FD_CLASS) == FD_OPEN || (word & FD_CLASS) == FD_CAREFUL) {
+	if ((word & FD_CLASS) == FD_OPEN || (word & FD_CLASS) == FD_CAREFUL)
 		set_class(to, word & (FD_CLASS | FD_CUT));
-		return;
-	}
-	if ((word & FD_CLASS) == FD_UNKNOWN && fds_is_plain(to))
+	else if ((word & FD_CLASS) == FD_UNKNOWN && fds_is_plain(to))
 		fds_set_unknown(to);
+	// Of a stream too: the word may be that of a closed one, whose number a fresh socket has.
 	if (word & FD_TOUCHED)
 		fds_add_bits(to, FD_TOUCHED);
 	fds_add_bits(from, FD_SHARED);

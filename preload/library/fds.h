@@ -28,7 +28,7 @@ enum fd_word { // a class, and bits
 	FD_CAREFUL = 3, // a stream that is pending, failed or shut: looked up before each operation
 	FD_CLASS = 3,   // mask
 	FD_CUT = 4,     // vsock: a single send has a maximum
-	FD_SHARED = 8,  // duplicated while not a stream: the same socket may have other numbers
+	FD_SHARED = 8,  // duplicated: the same socket may have other numbers
 	FD_TOUCHED = 16, // an option was set while not a stream
 };
 

@@ -50,27 +50,35 @@ static int replace(int fd, int replacement)
 	return result;
 }
 
+struct duplicates {
+	int replacement;
+	bool are_there;
+};
+
 // A duplicate that cannot be replaced stays the old socket; its program will see that it is not
 // connected.
 static void replace_duplicate(int duplicate, void *context)
 {
-	const int *replacement = context;
+	struct duplicates *duplicates = context;
 
-	if (replace(duplicate, *replacement) == 0)
-		fds_set_unknown(duplicate);
+	if (replace(duplicate, duplicates->replacement) < 0)
+		return;
+	fds_set_unknown(duplicate);
+	duplicates->are_there = true;
 }
 
 int swap_socket(int fd, int replacement)
 {
 	uint64_t cookie = fds_word(fd) & FD_SHARED ? fds_cookie(fd) : 0;
+	struct duplicates duplicates = {.replacement = replacement};
 	int result = copy_status_flags(fd, replacement);
 
 	if (result == 0)
 		result = replace(fd, replacement);
 	if (result == 0 && cookie != 0)
-		fds_visit_duplicates(fd, cookie, replace_duplicate, &replacement);
+		fds_visit_duplicates(fd, cookie, replace_duplicate, &duplicates);
 	if (result == 0)
-		fds_clear_bits(fd, FD_SHARED | FD_TOUCHED);
+		fds_clear_bits(fd, duplicates.are_there ? FD_TOUCHED : FD_SHARED | FD_TOUCHED);
 	close(replacement);
 	return result;
 }

@@ -149,6 +149,29 @@ static void duplicate_first(void)
 	echo("echo by the copy alone", copy);
 }
 
+// The number is known as that of a stream.
+static void duplicate_reused(void)
+{
+	close_raw(probe_connected());
+	duplicate_first();
+}
+
+// What a failed connect leaves can connect again, by each of its numbers.
+static void duplicate_failed(void)
+{
+	struct sockaddr_storage other = probe_address;
+	int fd = probe_socket(SOCK_NONBLOCK);
+	((struct sockaddr_in *)&other)->sin_port = htons((uint16_t)atoi(probe_arguments[0]));
+	said("connect", connect(fd, (struct sockaddr *)&other, probe_address_length));
+	int copy = dup(fd);
+	wait_for(fd, POLLOUT);
+	said("connect", connect(fd, (struct sockaddr *)&other, probe_address_length));
+	fcntl(fd, F_SETFL, 0);
+	said("connect", probe_connect(copy));
+	echo("copy", copy);
+	echo("original", fd);
+}
+
 static void over_standard_input(void)
 {
 	int fd = probe_connected();
@@ -262,7 +285,7 @@ static void asynchronous(void)
 	so_error(fd);
 	send(fd, "ping\n", 5, MSG_NOSIGNAL);
 	wait_for(fd, POLLIN);
-	struct timespec limit = {.tv_sec = 5};
+	struct timespec limit = {.tv_sec = PROBE_WAIT_MS / 1000};
 	say("signalled %d", sigtimedwait(&set, NULL, &limit));
 }
 
@@ -313,6 +336,8 @@ static const struct probe_case cases[] = {
 	{"reuse-as-datagram", reuse_as_datagram},
 	{"duplicates", duplicates},
 	{"duplicate-first", duplicate_first},
+	{"duplicate-reused", duplicate_reused},
+	{"duplicate-failed", duplicate_failed},
 	{"standard-input", over_standard_input},
 	{"wake-by-shutdown", wake_by_shutdown},
 	{"cancelled-attempts", cancelled_attempts},

@@ -5,13 +5,18 @@ import pytest
 from support import peer
 
 CASES = ["reuse-as-socket", "reuse-as-file", "reuse-as-pair", "reuse-as-listener", "reuse-as-datagram",
-	"duplicates", "duplicate-first", "wake-by-shutdown", "no-room", "flags", "asynchronous", "passed-on"]
+	"duplicates", "duplicate-first", "duplicate-reused", "wake-by-shutdown", "no-room", "flags", "asynchronous", "passed-on"]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_descriptors(both, peers, probe, case):
 	origin = peers.listen(peer.echo)
 	both([probe("descriptors"), case, origin.host, origin.port]).assert_same()
+
+
+def test_every_duplicate_of_a_socket_that_failed_to_connect_can_connect_again(both, peers, probe):
+	origin, refused = peers.listen(peer.echo), peers.refuse()
+	both([probe("descriptors"), "duplicate-failed", origin.host, origin.port, refused.port]).assert_same()
 
 
 def test_a_program_without_standard_descriptors_keeps_them_free(airlock, peers, probe):
