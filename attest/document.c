@@ -301,6 +301,7 @@ static bool check_digest_and_time(struct parser *parser)
 		return malformed(parser, "timestamp", timestamp->offset,
 			"not in milliseconds of the years 2020 to 2099");
 	parser->document->timestamp = timestamp->value;
+	parser->document->timestamp_offset = timestamp->offset;
 	return true;
 }
 
@@ -404,7 +405,7 @@ bool document_parse(
 	struct parser parser = {
 		.data = data, .length = length, .document = document, .error = &reason};
 
-	*document = (struct document){0};
+	*document = (struct document){.start = data};
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
 		if (checks[i](&parser))
 			continue;
@@ -416,6 +417,11 @@ bool document_parse(
 			reason.offset, "%s", reason.message);
 	}
 	return true;
+}
+
+size_t document_offset(const struct document *document, const uint8_t *view)
+{
+	return view ? (size_t)(view - document->start) : ATTEST_NO_OFFSET;
 }
 
 static size_t append(uint8_t *out, size_t at, struct bytes bytes)

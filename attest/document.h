@@ -23,11 +23,13 @@
 
 // All views point into the document's bytes.
 struct document {
+	const uint8_t *start;          // of them
 	struct bytes protected_header; // the content of the byte string
 	struct bytes payload;
-	struct bytes signature;             // r || s
-	struct bytes module_id;             // printable ASCII
-	uint64_t timestamp;                 // milliseconds since the epoch
+	struct bytes signature; // r || s
+	struct bytes module_id; // printable ASCII
+	uint64_t timestamp;     // milliseconds since the epoch
+	size_t timestamp_offset;
 	const uint8_t *pcrs[DOCUMENT_PCRS]; // DOCUMENT_PCR_SIZE bytes each, NULL where absent
 	struct bytes certificate;
 	size_t cabundle_count;                        // 1 to DOCUMENT_CABUNDLE_MAX
@@ -43,6 +45,9 @@ struct document {
 // *document is all zero then. Offsets in *error and all views are relative to data.
 bool document_parse(const void *data, size_t length, struct document *document,
 	struct attest_error *error) MUST_CHECK;
+
+// Where the content of a view begins; ATTEST_NO_OFFSET when it is absent.
+size_t document_offset(const struct document *document, const uint8_t *view);
 
 // COSE's Sig_structure ["Signature1", protected, h'', payload] (RFC 9052 4.4), which is what is
 // signed: written to out, whose size must be at least DOCUMENT_MAX. Returns the bytes written.

@@ -9,8 +9,8 @@
 
 #include "attest/policy_rules.h"
 
-#define REFUSE(error, field, ...)                                                                  \
-	attest_fail_check(error, 18, ATTEST_FAULT_REFUSED, field, ATTEST_NO_OFFSET, __VA_ARGS__)
+#define REFUSE(error, field, offset, ...)                                                          \
+	attest_fail_check(error, 18, ATTEST_FAULT_REFUSED, field, offset, __VA_ARGS__)
 
 static bool is_zero(const uint8_t *pcr)
 {
@@ -42,12 +42,19 @@ static bool is_value(struct bytes found, const struct policy_value *expected)
 	       is_same((struct bytes){hash, sizeof(hash)}, expected->data, expected->length);
 }
 
-static bool check_value(const char *field, struct bytes found, const struct policy_value *expected,
+static bool refuse_value(const struct document *document, const char *field, struct bytes found,
 	struct attest_error *error)
+{
+	return REFUSE(error, field, document_offset(document, found.data), "%s",
+		found.data ? "not as expected" : "expected, and absent");
+}
+
+static bool check_value(const struct document *document, const char *field, struct bytes found,
+	const struct policy_value *expected, struct attest_error *error)
 {
 	if (!expected->is_set || is_value(found, expected))
 		return true;
-	return REFUSE(error, field, "%s", found.data ? "not as expected" : "expected, and absent");
+	return refuse_value(document, field, found, error);
 }
 
 // Returns the first PCR that is not as expected, or -1.
@@ -67,9 +74,19 @@ static bool refuse_pcr(
 	char field[] = "pcrs[NN]";
 
 	snprintf(field, sizeof(field), "pcrs[%u]", (unsigned)index % DOCUMENT_PCRS);
-	return REFUSE(error, field, "%s%s%s",
+	return REFUSE(error, field, document_offset(document, document->pcrs[index]), "%s%s%s",
 		document->pcrs[index] ? "not as expected" : "expected, and absent",
 		release ? " of release " : "", release ? release : "");
+}
+
+// Of the first one that there is.
+static size_t pcrs_offset(const struct document *document)
+{
+	size_t first = 0;
+
+	while (first < DOCUMENT_PCRS - 1 && !document->pcrs[first])
+		first++;
+	return document_offset(document, document->pcrs[first]);
 }
 
 static bool check_pcrs(const struct policy *policy, const struct document *document,
@@ -89,10 +106,10 @@ static bool check_pcrs(const struct policy *policy, const struct document *docum
 	if (policy->release_count == 1)
 		return refuse_pcr(document, difference, policy->releases[0].name, error);
 	if (policy->release_count > 1)
-		return REFUSE(error, "pcrs", "those of none of the policy's %zu releases",
-			policy->release_count);
+		return REFUSE(error, "pcrs", pcrs_offset(document),
+			"those of none of the policy's %zu releases", policy->release_count);
 	if (policy->common.expected == 0 && !policy_is_debug(document))
-		return REFUSE(error, "pcrs",
+		return REFUSE(error, "pcrs", pcrs_offset(document),
 			"the policy expects none, so that only debug enclaves are accepted");
 	return true;
 }
@@ -101,13 +118,15 @@ static bool check_policy(const struct policy *policy, const struct document *doc
 	const struct chain *chain, const char **release, struct attest_error *error)
 {
 	if (policy->platforms && !(policy->platforms & 1U << chain->platform))
-		return REFUSE(error, "platform", "not one that the policy names");
+		return REFUSE(error, "platform", ATTEST_NO_OFFSET, "not one that the policy names");
 	if (policy->partitions && !(policy->partitions & 1U << chain->partition))
-		return REFUSE(error, "partition", "not one that the policy names");
+		return REFUSE(
+			error, "partition", ATTEST_NO_OFFSET, "not one that the policy names");
 	return check_pcrs(policy, document, release, error) &&
-	       check_value("nonce", document->nonce, &policy->nonce, error) &&
-	       check_value("user_data", document->user_data, &policy->user_data, error) &&
-	       check_value("public_key", document->public_key, &policy->public_key, error);
+	       check_value(document, "nonce", document->nonce, &policy->nonce, error) &&
+	       check_value(document, "user_data", document->user_data, &policy->user_data, error) &&
+	       check_value(
+		       document, "public_key", document->public_key, &policy->public_key, error);
 }
 
 bool policy_check(const struct verify_options *options, const struct document *document,
@@ -117,14 +136,14 @@ bool policy_check(const struct verify_options *options, const struct document *d
 
 	*release = NULL;
 	if (!policy && !options->any_image)
-		return REFUSE(error, "policy", "there is none, and any image was not asked for");
+		return REFUSE(error, "policy", ATTEST_NO_OFFSET,
+			"there is none, and any image was not asked for");
 	if (policy_is_debug(document) && !options->allow_debug &&
 		!(policy && policy_allows_debug(policy)))
-		return REFUSE(error, "pcrs",
+		return REFUSE(error, "pcrs", pcrs_offset(document),
 			"of a debug enclave: PCR0, 1 and 2 are zero and prove nothing");
 	if (options->nonce.data &&
 		!is_same(document->nonce, options->nonce.data, options->nonce.length))
-		return REFUSE(error, "nonce", "%s",
-			document->nonce.data ? "not as expected" : "expected, and absent");
+		return refuse_value(document, "nonce", document->nonce, error);
 	return !policy || check_policy(policy, document, chain, release, error);
 }

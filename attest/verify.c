@@ -18,10 +18,10 @@
 // Milliseconds that an enclave's clock may be ahead of the verifier's.
 #define SKEW_MAX 60000
 
-static bool refuse(int check, const char *field, struct attest_error *error, const char *reason)
+static bool refuse(
+	int check, const char *field, size_t offset, struct attest_error *error, const char *reason)
 {
-	return attest_fail_check(
-		error, check, ATTEST_FAULT_REFUSED, field, ATTEST_NO_OFFSET, "%s", reason);
+	return attest_fail_check(error, check, ATTEST_FAULT_REFUSED, field, offset, "%s", reason);
 }
 
 // Milliseconds since the epoch.
@@ -48,6 +48,7 @@ static bool check_signature(
 	uint8_t buffer[DOCUMENT_MAX];
 	// GnuTLS does not write to what it reads.
 	uint8_t *pair = (uint8_t *)(uintptr_t)document->signature.data;
+	size_t offset = document_offset(document, pair);
 	unsigned half = DOCUMENT_SIGNATURE_SIZE / 2;
 	gnutls_datum_t r = {pair, half}, s = {pair + half, half}, signature;
 	gnutls_datum_t data = {
@@ -56,11 +57,12 @@ static bool check_signature(
 
 	if (document->signature.length != DOCUMENT_SIGNATURE_SIZE ||
 		gnutls_encode_rs_value(&signature, &r, &s) < 0)
-		return refuse(15, "signature", error, "not a pair of 48 bytes each");
+		return refuse(15, "signature", offset, error, "not a pair of 48 bytes each");
 	rc = gnutls_pubkey_verify_data2(chain_leaf(chain)->public_key,
 		GNUTLS_SIGN_ECDSA_SECP384R1_SHA384, 0, &data, &signature);
 	gnutls_free(signature.data);
-	return rc >= 0 || refuse(15, "signature", error, "not by the key of the certificate");
+	return rc >= 0 ||
+	       refuse(15, "signature", offset, error, "not by the key of the certificate");
 }
 
 // Check 16. *age is in milliseconds, and negative when the document's clock is ahead.
@@ -68,19 +70,22 @@ static bool check_timestamp(const struct verify_options *options, const struct d
 	const struct chain *chain, int64_t now, int64_t *age, struct attest_error *error)
 {
 	time_t seconds = (time_t)(document->timestamp / 1000);
+	size_t offset = document->timestamp_offset;
 	uint64_t policy_limit = options->policy ? policy_max_age(options->policy) : 0;
 
 	*age = now - (int64_t)document->timestamp;
 	if (seconds < chain_leaf(chain)->not_before || seconds > chain_leaf(chain)->not_after)
-		return refuse(16, "timestamp", error, "outside the validity of the certificate");
+		return refuse(
+			16, "timestamp", offset, error, "outside the validity of the certificate");
 	if (*age < -SKEW_MAX)
-		return refuse(16, "timestamp", error, "in the future, by more than a minute");
+		return refuse(
+			16, "timestamp", offset, error, "in the future, by more than a minute");
 	if (options->clock == VERIFY_DOCUMENT && (policy_limit || options->max_age))
-		return refuse(16, "timestamp", error,
+		return refuse(16, "timestamp", offset, error,
 			"a maximum age says nothing at the document's own time");
 	if ((policy_limit && *age > (int64_t)policy_limit) ||
 		(options->max_age && *age > (int64_t)options->max_age))
-		return refuse(16, "timestamp", error, "older than the maximum age");
+		return refuse(16, "timestamp", offset, error, "older than the maximum age");
 	return true;
 }
 
@@ -97,10 +102,11 @@ static bool check_module_id(
 			0 ||
 		gnutls_x509_crt_get_dn_by_oid(leaf, GNUTLS_OID_X520_COMMON_NAME, 1, 0, other,
 			&other_size) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		return refuse(17, "certificate", error, "has not exactly one common name");
+		return refuse(17, "certificate", chain_leaf(chain)->offset, error,
+			"has not exactly one common name");
 	if (id->length == 0 || size <= id->length || memcmp(name, id->data, id->length) != 0 ||
 		name[id->length] != '.')
-		return refuse(17, "module_id", error,
+		return refuse(17, "module_id", document_offset(document, id->data), error,
 			"the certificate's common name does not begin with it and a dot");
 	return true;
 }

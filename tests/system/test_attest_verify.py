@@ -575,6 +575,22 @@ def test_document(one, directory):
 	assert set(list(answer.values())[attest_verifier.KEYS.index("platform"):]) == {None}, answer
 
 
+@pytest.mark.parametrize("change, options, place", [
+	({"document_key": key("foreign")}, (), lambda made: len(made.document) - 96),
+	({"payload": {"timestamp": (NOW - HOUR) * 1000}}, (), lambda made: made.document.index(b"itimestamp") + 10),
+	({"payload": {"module_id": "i-0"}}, (), lambda made: made.document.index(b"i-0fdigest")),
+	({"leaf": {"subject": name(C="US")}}, (), lambda made: made.document.index(made.certificates["leaf"])),
+	({}, ("--nonce", "00"), lambda made: made.document.index(bytes(range(32)))),
+	({"pcrs": {index: bytes(48) for index in range(3)}}, (), lambda made: made.document.index(bytes(48))),
+	({"payload": {"nonce": None}}, ("--nonce", "00"), lambda made: None),
+], ids=["signature", "timestamp", "module id", "common name", "nonce", "debug", "absent"])
+def test_what_is_refused_behind_the_chain_has_its_place_too(change, options, place, directory):
+	made = maker.make(**change)
+	(directory / "root.der").write_bytes(made.root)
+	_, answer, _ = attest_verifier.verify(made.document, "--any-image", "--root", directory / "root.der", *options)
+	assert answer["check"] >= 15 and answer["offset"] == place(made), answer
+
+
 def test_there_are_enough_cases_and_each_has_its_own_name():
 	assert len(CASES) >= 110
 	assert len({one.name for one in CASES}) == len(CASES)
