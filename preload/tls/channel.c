@@ -24,6 +24,8 @@
 
 #define MAX_RECORD       16384 // plaintext bytes (RFC 8446, 5.1)
 #define MAX_IDLE_RECORDS 128
+#define MIN_ALERT        24 // bytes of an encrypted one: header, level, alert, type, tag (5.2)
+#define MAX_ALERT        40 // Java pads them by 16
 
 // --- the functions that GnuTLS calls
 
@@ -343,6 +345,30 @@ enum channel_result channel_handshake(struct channel *channel, struct outcome *o
 	}
 }
 
+// Java's SSLSocket.close() says user_canceled and then close_notify (RFC 8446, 6.1: a closure too).
+// GnuTLS takes any alert but close_notify for fatal and reads no further, so all that can be seen
+// is whether what is left of the connection is one record that may be an alert. Nobody else can
+// have said the first one, and after it there is nothing that could be cut off.
+static enum channel_result receive_rest(struct channel *channel, struct outcome *outcome)
+{
+	struct channel_memory *memory = channel->memory;
+
+	if (memory->inbox_length == 0 && memory->may_fill && channel->end.is_readable)
+		(void)fill_inbox(channel);
+	framing_feed(&channel->framing, memory->inbox + memory->inbox_start, memory->inbox_length);
+	channel->after_cancel += memory->inbox_length;
+	memory->inbox_length = 0;
+	if (channel->after_cancel > MAX_ALERT)
+		return break_off(outcome, OUTCOME_RESET,
+			"the server has canceled the stream, and goes on", "");
+	if (!channel->has_socket_end)
+		return CHANNEL_WAITS;
+	return channel->socket_error == 0 && channel->after_cancel >= MIN_ALERT &&
+			       framing_is_between_records(&channel->framing)
+		       ? CHANNEL_DONE
+		       : CHANNEL_CUT;
+}
+
 // 0 is TLS's end only when the peer has said so.
 static enum channel_result judge_receive(
 	struct channel *channel, ssize_t result, struct outcome *outcome)
@@ -353,6 +379,11 @@ static enum channel_result judge_receive(
 		return note_nothing(channel, outcome);
 	if (result == GNUTLS_E_PREMATURE_TERMINATION || result == GNUTLS_E_PULL_ERROR)
 		return CHANNEL_CUT;
+	if (result == GNUTLS_E_FATAL_ALERT_RECEIVED &&
+		gnutls_alert_get(channel->session) == GNUTLS_A_USER_CANCELED) {
+		channel->is_canceled = true;
+		return CHANNEL_WAITS;
+	}
 	if (result == GNUTLS_E_FATAL_ALERT_RECEIVED) {
 		(void)judge_alert(channel, outcome);
 		outcome->class = OUTCOME_RESET;
@@ -385,7 +416,7 @@ enum channel_result channel_receive(
 
 	if (!channel->session)
 		return receive_raw(channel, plain, outcome);
-	while (result == CHANNEL_WAITS) {
+	while (result == CHANNEL_WAITS && !channel->is_canceled) {
 		ssize_t length;
 
 		if (!queue_reserve(plain, &channel->memory->pool, MAX_RECORD))
@@ -402,7 +433,7 @@ enum channel_result channel_receive(
 		}
 	}
 	queue_settle(plain, &channel->memory->pool);
-	return result;
+	return channel->is_canceled ? receive_rest(channel, outcome) : result;
 }
 
 int channel_send(struct channel *channel, const uint8_t *data, size_t length)

@@ -64,6 +64,8 @@ struct channel {
 	bool has_socket_end;    // the socket has nothing more to give
 	int socket_error;       // errno of a failed receive or send, 0: none
 	unsigned idle_records;  // records in a row that carried nothing for the program
+	bool is_canceled;       // the peer has sent user_canceled
+	size_t after_cancel;    // bytes since then
 };
 
 // What a route asks for, from a granted stream. Returns 0, or -ENOMEM.

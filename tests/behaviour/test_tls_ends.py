@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """How a TLS stream ends, and what comes between: an attacker on the parent can cut it anywhere, and the
 program must never take that for the server's own end."""
+import fcntl
 import re
 import select
+import struct
 import subprocess
+import termios
 import textwrap
 import time
 
@@ -319,11 +322,16 @@ def test_a_key_update_of_openssl(tls, good, script):
 			for text in ("K\n", f"answer {number}\n"):
 				server.stdin.write(text)
 				server.stdin.flush()
-				time.sleep(0.1)  # it takes one read for one command and says nothing
+				peer.wait_until(lambda: not unread(server.stdin), what="s_server to read")  # one read for one command
 			program.wait_line(f"answer {number}")
 	finally:
 		server.kill()
 		server.communicate()
+
+
+def unread(pipe):
+	"""Bytes in a pipe: pipe(7), FIONREAD."""
+	return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
 
 
 def wait_line(server, text):
@@ -474,6 +482,26 @@ def flood(warnings):
 			session.warn()
 			warnings.append(1)
 	return script
+
+
+def test_user_canceled_and_close_notify_are_an_end(tls, peers, good):
+	"""As Java's SSLSocket.close() says it (RFC 8446, 6.1). GnuTLS takes the first for fatal and reads no further: one
+	alert more and nothing behind it is an end, all else is none."""
+	def canceled(*then):
+		def script(session):
+			session.read()
+			session.send(b"hello\n")
+			session.warn()
+			for each in then:
+				each(session)
+			session.connection.half_close()
+			session.connection.wait_end(10)
+		return peers.listen(tls_gnutls.serve(good, script)).port
+
+	end, data = tls_gnutls.Session.end, lambda session: session.send(b"more\n")
+	late_end = lambda session: (time.sleep(0.3), session.end())
+	ports = [canceled(end), canceled(late_end), canceled(), canceled(data, end), canceled(tls_gnutls.Session.warn, end)]
+	assert tls.talk_to_all(NAME, ports) == ["got 6 hello end"] * 2 + ["got 6 hello ECONNRESET"] * 3
 
 
 @pytest.mark.parametrize("priority", ["MODERN", "OLD"])
