@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attest/evidence.h"
 #include "attest/exchange.h"
@@ -87,6 +88,14 @@ static bool has_problem(struct trust *trust, const char *what, const char *file,
 	return true;
 }
 
+// GnuTLS does not say which of the two it could not read.
+static const char *explain_pair(const struct route_tls *tls, int error)
+{
+	if (error == GNUTLS_E_FILE_ERROR && access(tls->certificate, R_OK) == 0)
+		return "its key cannot be read";
+	return error == GNUTLS_E_FILE_ERROR ? "cannot be read" : gnutls_strerror(error);
+}
+
 static bool fails_to_load(struct trust *trust)
 {
 	const struct route_tls *tls = &trust->route->tls;
@@ -109,7 +118,7 @@ static bool fails_to_load(struct trust *trust)
 	else
 		return false;
 	return error < 0 &&
-	       has_problem(trust, "client certificate", tls->certificate, gnutls_strerror(error));
+	       has_problem(trust, "client certificate", tls->certificate, explain_pair(tls, error));
 }
 
 static bool uses_same_files(const struct trust *a, const struct trust *b)
@@ -122,7 +131,7 @@ static bool uses_same_files(const struct trust *a, const struct trust *b)
 	       strcmp(one->key, other->key) == 0 && settings_proves(one) == settings_proves(other);
 }
 
-// An earlier route's credentials with the same files, problem included.
+// An earlier route's credentials with the same files, or why these cannot be had.
 static bool share_credentials(const struct trust_set *set, struct trust *trust)
 {
 	for (const struct trust *other = set->of_route; other < trust; other++) {
@@ -130,7 +139,8 @@ static bool share_credentials(const struct trust_set *set, struct trust *trust)
 			continue;
 		trust->credentials = other->credentials;
 		trust->anchor_count = other->anchor_count;
-		memcpy(trust->problem, other->problem, sizeof(trust->problem));
+		if (!other->credentials)
+			memcpy(trust->problem, other->problem, sizeof(trust->problem));
 		return true;
 	}
 	return false;

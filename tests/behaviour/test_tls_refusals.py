@@ -290,14 +290,14 @@ def test_a_certificate_that_changed_for_the_worse_is_noticed(tls, server, pki):
 
 def test_a_certificate_that_ends_between_two_connections(tls, server, pki):
 	"""That it was found good before does not count any more, with a ticket or without."""
-	seconds = 6
-	end = time.time() + seconds
+	seconds = 15  # for the four connections before it
 	origins = [server(pki.root.issue(NAME, end=seconds / 86400), ask, tickets=tickets) for tickets in (2, 0)]
+	end = time.time() + seconds
 	ports = [origin.port for origin in origins]
 	program = f"""
 		import sys, time; sys.path.insert(0, {os.path.dirname(tls.talk_program)!r})
 		import talk
-		for moment in (0, 0, {end + 2}):
+		for moment in (0, 0, {end + 1}):
 			time.sleep(max(0, moment - time.time()))
 			print([talk.talk("{NAME}", port, "hello", 0) for port in {ports}])
 		"""
@@ -342,6 +342,18 @@ def test_a_file_of_anchors_that_does_not_exist(tls, server, pki):
 	result = tls.run(["/usr/bin/python3", tls.talk_program, NAME, origin.port, f"say={SECRET}"])
 	assert "got" not in result.stdout and "/nonexistent/ca.pem" in result.stderr, result
 	check_nothing_arrived(origin)
+
+
+def test_a_route_that_cannot_work_leaves_others_alone(tls, server, pki, dns):
+	"""Routes with the same files share what was loaded of them, not each other's mistakes."""
+	dns.add("other.test", world.PUBLIC)
+	origin, own = server(pki.root.issue(NAME)), pki.root.issue("own.test", usage="clientAuth")
+	tls.configure("route other.test tls policy=/nonexistent\nroute * tls")
+	check_accepted(tls, origin)
+	assert re.search("attestation.*/nonexistent", tls.refusal("other.test", origin.port)[2])
+	tls.configure(f"route other.test tls cert={own.chain} key=/nonexistent\nroute * tls")
+	check_accepted(tls, origin)
+	assert re.search("client certificate .*: its key cannot be read", tls.refusal("other.test", origin.port)[2])
 
 
 def test_the_anchors_of_the_system_are_not_those_of_the_route(tls, server, pki):
