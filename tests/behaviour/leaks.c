@@ -146,25 +146,34 @@ static ssize_t by_executed_child(int fd)
 	return status_of_child(child);
 }
 
-static void write_for_ever(int fd)
+// A byte to `told`, if that is one, once the first block is written.
+static void write_for_ever(int fd, int told)
 {
 	char block[16384];
 	size_t used = 0;
 
 	while (used + strlen(marker) < sizeof(block))
 		used += (size_t)sprintf(block + used, "%s", marker);
-	while (write(fd, block, used) > 0)
+	while (write(fd, block, used) > 0) {
+		if (told >= 0 && write(told, "", 1) != 1)
+			break;
+		told = -1;
 		usleep(200); // the recordings have to keep up
+	}
 }
 
 // Killed in the middle of writing more than all buffers hold.
 static ssize_t by_killed_child(int fd)
 {
+	int told[2] = {-1, -1};
+	char byte;
+	must("pipe", pipe(told));
 	pid_t child = fork();
 	if (child == 0) {
-		write_for_ever(fd);
+		write_for_ever(fd, told[1]);
 		_exit(0);
 	}
+	must("read", (int)read(told[0], &byte, 1));
 	usleep(100000);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
@@ -184,7 +193,7 @@ static ssize_t when_told(int fd)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	say("ready");
 	sigwait(&set, &number);
-	write_for_ever(fd);
+	write_for_ever(fd, -1);
 	say("write: -1 %s", error_name(errno));
 	while ((got = recv(fd, &byte, 1, 0)) > 0)
 		;

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import attested, process, tls_origin, tls_route, wire, world
+from support import attested, peer, process, tls_origin, tls_route, wire, world
 from support.attested import ACCEPTED, EVIDENCE, HELLO, OFFERS, WANTS, frame, hello, read_frame
 
 NAME = "good.test"
@@ -110,6 +110,7 @@ def test_the_server_alone_proves_itself(tls, client, other, server):
 	tls.configure(f"route * tls {demand_keys(other)}", nsm="unix:/nowhere")
 	origin = server(nsm=other.endpoint)
 	check_echo(tls, origin)
+	origin.wait_line("end")
 	assert origin.said("accepted") and not origin.said("verified")
 
 
@@ -117,6 +118,7 @@ def test_nobody_wants_a_proof(tls, client, server):
 	configure(tls, client)
 	origin = server()
 	check_echo(tls, origin)
+	origin.wait_line("end")
 	assert not origin.said("verified") and not origin.said("proved")
 
 
@@ -264,7 +266,7 @@ def test_relayed_evidence_is_refused(tls, client, other, server, peers, pki, has
 		assert real.said("refused")[0].startswith("refused user_data: "), real.output
 	else:
 		check_refused(tls, middle.port, "the server's evidence is refused: user_data: ")
-		assert real.said("proved")
+		real.wait_line("proved")
 	check_nothing_arrived(real)
 	check_echo(tls, real)  # without him it goes
 
@@ -383,7 +385,7 @@ def test_a_server_that_goes_silent(tls, client, origin, data):
 	port = origin(lambda session: (data and session.send(data), session.connection.hold())).port
 	begun = time.monotonic()
 	assert tls.talk(NAME, port) == "connect ETIMEDOUT"
-	assert 9 < time.monotonic() - begun < 15
+	assert 9 < time.monotonic() - begun < 30
 
 
 # --- require, prefer, off
@@ -458,12 +460,12 @@ def test_an_nsm_that_hangs_holds_up_nobody_else(tls, client, other, server, orig
 		talk = lambda port: tls.run_preloaded([tls_route.PYTHON, tls_route.TALK, NAME, port])
 		for port in (plain.port, judged.port):
 			result = talk(port)
-			assert " got 6 plain" in result.stdout and result.seconds < 3, result
-		waiting.wait_line("connect ETIMEDOUT", 15)
+			assert " got 6 plain" in result.stdout and result.seconds < 4, result  # and not the ten of the other
+		waiting.wait_line("connect ETIMEDOUT")
 	finally:
 		client.simulator.send_signal(signal.SIGCONT)
-	waiting.wait_line("got 6 plain", 15)
-	assert kept.processor_seconds() < 3
+	waiting.wait_line("got 6 plain")
+	assert kept.processor_seconds() < 5
 
 
 def test_it_ends_while_an_nsm_hangs(tls, client, server):
@@ -475,7 +477,7 @@ def test_it_ends_while_an_nsm_hangs(tls, client, server):
 		held.wait_line("session")
 		time.sleep(0.2)
 		assert kept.stop() == 0
-		assert program.has_ended(5)
+		assert program.has_ended(30)
 	finally:
 		client.simulator.send_signal(signal.SIGCONT)
 
@@ -488,16 +490,13 @@ def test_programs_that_leave_meanwhile(tls, client, server):
 	try:
 		for number in range(3):
 			program = tls.popen_preloaded([tls_route.PYTHON, tls_route.TALK, NAME, held.port])
-			held.wait_line("session", since=2 * number + 1)
+			peer.wait_until(lambda: len(held.said("session")) > number, what="another session")
 			program.stop(signal.SIGKILL)
 	finally:
 		client.simulator.send_signal(signal.SIGCONT)
 	result = tls.run_preloaded([tls_route.PYTHON, tls_route.TALK, NAME, held.port])
 	assert " got 6 plain" in result.stdout, result
-	deadline = time.monotonic() + 5
-	while kept.descriptors() > before and time.monotonic() < deadline:
-		time.sleep(0.05)
-	assert kept.descriptors() <= before
+	peer.wait_until(lambda: kept.descriptors() <= before, what="the end of their streams")
 
 
 # --- settings and confinement

@@ -69,7 +69,7 @@ def test_a_truncated_http_1_0_body_is_an_error(both, peers):
 	def serve(connection):
 		connection.read_until(b"\r\n\r\n")
 		connection.send(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 5000)
-		connection.hold(0.3)
+		connection.wait_taken()
 		connection.reset()
 	origin = peers.listen(serve)
 	result = both(["curl", "-sS", "-o", "/dev/null", f"http://{origin.host}:{origin.port}/"]).assert_same()
