@@ -28,7 +28,7 @@ def test_refused(both, peers, host):
 	port = peers.refuse().port
 	pair = curl(both, f"http://{host}:{port}/")
 	check(pair, 7, f"port {port}", "Couldn't connect to server")
-	assert pair.airlock.seconds < 5
+	assert pair.airlock.seconds < 9, "sooner than hostd's time for a dial"
 
 
 def test_refused_in_its_own_words(both, peers):
@@ -39,10 +39,10 @@ def test_refused_in_its_own_words(both, peers):
 
 
 def test_timed_out_by_curl(both, peers):
-	silent = peers.drop()
+	silent = peers.drop(gives_up=False)
 	pair = curl(both, f"http://{silent.host}:{silent.port}/", "--connect-timeout", "1")
 	check(pair, 28, "Timeout was reached")
-	assert 0.9 < pair.airlock.seconds < 4
+	assert 0.9 < pair.airlock.seconds < 9
 
 
 def test_timed_out_by_the_network(both, peers):
@@ -51,7 +51,7 @@ def test_timed_out_by_the_network(both, peers):
 	pair = both(["curl", "-v", "-sS", f"http://{silent.host}:{silent.port}/"])
 	for result in (pair.native, pair.airlock):
 		assert result.status == 28 and "Connection timed out" in result.stderr, pair.describe()
-		assert world.TIMED_OUT_SECONDS - 0.5 < result.seconds < 10, pair.describe()
+		assert world.TIMED_OUT_SECONDS - 0.5 < result.seconds < 20, pair.describe()
 
 
 @pytest.mark.parametrize("name, words", [
@@ -125,7 +125,7 @@ def test_a_body_without_length_cut_short_by_a_reset(both, peers):
 	def part(connection):
 		connection.read_until(b"\r\n\r\n")
 		connection.send(head + b"bo")
-		connection.hold(0.3)  # so that curl has read it: a reset throws away what is unread
+		connection.wait_taken()  # a reset throws away what is unread
 		connection.reset()
 
 	check(curl(both, f"http://public.test:{peers.listen(whole).port}/"), 0)
@@ -143,13 +143,13 @@ def test_a_slow_answer_is_not_a_slow_connect(airlock, peers):
 	"""curl's own clock: connected at once, first byte when the origin sends it."""
 	def serve(connection):
 		connection.read_until(b"\r\n\r\n")
-		connection.hold(1.0)
+		connection.hold(3.0)
 		connection.send(b"HTTP/1.0 200 OK\r\n\r\nlate\n")
 	port = peers.listen(serve).port
 	result = airlock.run(["curl", "-sS", "-w", "%{time_connect} %{time_starttransfer}",
 		f"http://public.test:{port}/"])
 	connect, first_byte = map(float, result.stdout.split("\n")[1].split())
-	assert connect < 0.5 < 0.9 < first_byte, result
+	assert connect < 2.0 < 2.9 < first_byte, result
 
 
 def test_a_held_dial_is_seen_as_connect_time(airlock, hostd, upstreams, peers):
@@ -159,7 +159,7 @@ def test_a_held_dial_is_seen_as_connect_time(airlock, hostd, upstreams, peers):
 	airlock.use(hostd(upstream=proxy.url))
 	result = airlock.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{time_connect}",
 		f"http://public.test:{port}/"])
-	assert result.status == 0 and 0.9 < float(result.stdout) < 3, result
+	assert result.status == 0 and 0.9 < float(result.stdout) < 9, result
 
 
 def test_a_held_dial_that_is_then_refused(airlock, hostd, upstreams, peers):
@@ -168,4 +168,4 @@ def test_a_held_dial_that_is_then_refused(airlock, hostd, upstreams, peers):
 	airlock.use(hostd(upstream=proxy.url))
 	result = airlock.run(["curl", "-v", "-sS", "http://public.test:80/"])
 	assert result.status == 7 and "Connection refused" in result.stderr, result
-	assert 0.9 < result.seconds < 5
+	assert 0.9 < result.seconds < 9

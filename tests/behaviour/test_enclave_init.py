@@ -8,6 +8,7 @@ import pathlib
 import re
 import signal
 import socket
+import time
 
 import pytest
 
@@ -270,7 +271,7 @@ def test_an_nsm_that_does_not_answer_is_given_up(root):
 		result = root.boot()
 	assert (result.status, result.stdout) == (0, "ran\n")
 	assert "airlock: no entropy from unix:/nsm.sock: " in result.stderr
-	assert 4 < result.seconds < 9
+	assert 4 < result.seconds < 20
 
 
 # --- the report
@@ -310,7 +311,7 @@ def test_the_heartbeat_is_sent_once_and_its_answer_awaited(root, parent):
 	there = parent(b"\xb7")
 	result = root.boot()
 	assert (result.status, result.stdout, there.heard) == (0, "ran\n", [b"\xb7"]), result
-	assert "airlock: reported to unix:/report.sock\n" in result.stderr and result.seconds < 3
+	assert "airlock: reported to unix:/report.sock\n" in result.stderr and result.seconds < 5
 
 
 @pytest.mark.parametrize("answer,said", [(None, "Connection timed out"),
@@ -320,7 +321,7 @@ def test_a_heartbeat_without_its_answer_stops_nothing(root, parent, answer, said
 	result = root.boot()
 	assert (result.status, result.stdout) == (0, "ran\n")
 	assert f"airlock: report to unix:/report.sock: {said}\n" in result.stderr
-	assert there.heard and set(there.heard) == {b"\xb7"} and 4 < result.seconds < 9
+	assert there.heard and set(there.heard) == {b"\xb7"} and 4 < result.seconds < 20
 
 
 def test_nobody_to_report_to_stops_nothing(root):
@@ -329,7 +330,7 @@ def test_nobody_to_report_to_stops_nothing(root):
 	result = root.boot()
 	assert (result.status, result.stdout) == (0, "ran\n")
 	assert result.stderr == "airlock: report to unix:/report.sock: nobody listens there\n"
-	assert 4 < result.seconds < 9
+	assert 4 < result.seconds < 20
 
 
 def test_a_second_program_in_the_enclave_does_not_report(airlock, directory):
@@ -376,7 +377,7 @@ exit 4
 """)
 	result = root.boot()
 	assert (result.status, result.stdout) == (4, "waiting\nasked\n"), result
-	assert result.seconds < 4
+	assert result.seconds < 5
 
 
 STUBBORN = """
@@ -394,7 +395,7 @@ def test_what_does_not_end_is_killed(root, background):
 	os.kill(child_of(init), signal.SIGTERM)
 	init.wait_line("asked")
 	init.wait_line("airlock: waiting for the other processes; another signal ends this")
-	assert not init.has_ended(2) and init.has_ended(6)
+	assert not init.has_ended(2) and init.has_ended(30)
 	assert init.process.returncode == 5
 
 
@@ -406,5 +407,6 @@ def test_a_second_signal_kills_them_at_once(root, background, number):
 	os.kill(child_of(init), signal.SIGTERM)
 	init.wait_line("asked")
 	os.kill(child_of(init), number)
-	assert init.has_ended(3)
+	since = time.monotonic()
+	assert init.has_ended(30) and time.monotonic() - since < 5
 	assert init.process.returncode == 5 and "do not end" not in init.output

@@ -11,7 +11,7 @@ import pytest
 from support import upstream
 
 HOLD = 5.0
-SHARE = 20  # the largest gap is at most HOLD / SHARE; measured: about 12 ms
+SHARE = 4  # the largest gap is at most HOLD / SHARE; measured: about 12 ms, on a machine that is not busy
 
 TICKER = """
 import asyncio, json, select, selectors, sys, time
@@ -136,7 +136,7 @@ def test_wait_for_one_second_times_out_after_one_second(airlock, held, directory
 	result = airlock.run(["/usr/bin/python3", program, "epoll", "11.0.0.1", "80", "1"])
 	report = json.loads(result.stdout)
 	assert report["result"].startswith("TimeoutError"), report
-	assert 0.9 < report["seconds"] < HOLD / 2, report
+	assert 0.9 < report["seconds"] < HOLD * 0.8, report
 
 
 def test_an_edge_triggered_loop_keeps_ticking(airlock, held, directory):

@@ -3,7 +3,9 @@
 when it is given up nothing of it stays, neither in the program nor in hostd.
 
 By names of the pool hostd itself tries both families for each attempt; with `names resolve` each
-attempt is for one address, as it is without Airlock.
+attempt is for one address, as it is without Airlock. So what a program says of the family that it got
+is about a token there, and depends on which of two timers fires first: the origin knows better, which listens
+on IPv4 alone.
 """
 import textwrap
 
@@ -13,6 +15,7 @@ from support import peer, process, world
 
 NAMES = pytest.mark.parametrize("names", ["pool", "resolve"])
 ROUNDS = 20
+DIAL_SECONDS = 10.0  # hostd's, in DEFAULT_TIMEOUTS; the kernel's own are more here
 
 ASYNCIO = textwrap.dedent("""
 	import asyncio, os, sys
@@ -22,12 +25,11 @@ ASYNCIO = textwrap.dedent("""
 			reader, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=0.1)
 		except OSError as error:
 			return type(error).__name__ + " " + str(error.errno)
-		family = writer.get_extra_info("socket").family.name
 		writer.write(b"ping")
 		answer = (await reader.readexactly(4)).decode()
 		writer.close()
 		await writer.wait_closed()
-		return family + " " + answer
+		return answer
 	async def main():
 		return [await attempt() for _ in range(rounds)]
 	def descriptors():
@@ -43,7 +45,7 @@ NODE = """
 	const [host, port] = process.argv.slice(1);
 	const socket = net.connect({host, port: Number(port), autoSelectFamily: true,
 		autoSelectFamilyAttemptTimeout: 100});
-	socket.on("connect", () => { console.log("connected", socket.remoteFamily); socket.write("ping"); });
+	socket.on("connect", () => { console.log("connected"); socket.write("ping"); });
 	socket.on("data", data => { console.log(String(data)); socket.end(); });
 	socket.on("error", error => console.log(error.code));
 	socket.on("close", () => console.log("closed"));
@@ -62,7 +64,7 @@ def half_dead(peers, dns):
 	that does. Gives the origin behind the latter."""
 	def make(serve=peer.echo):
 		origin = peers.listen(serve)
-		peers.drop_6(origin.port)
+		peers.drop_6(origin.port, gives_up=False)
 		dns.add("half-dead.test", origin.host, world.PUBLIC_6)
 		return origin
 	return make
@@ -74,8 +76,8 @@ def leaves_nothing(airlock):
 	begun = []
 	yield lambda: begun.append(len(airlock.hostd.open_descriptors()))
 	for before in begun:
-		peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before, 10,
-			"hostd to close the attempts that lost")
+		peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before,
+			what="hostd to close the attempts that lost")
 
 
 def wait_all_ended(origin):
@@ -91,7 +93,7 @@ def test_curl_takes_the_family_that_answers(airlock, half_dead, leaves_nothing, 
 	pair = airlock.both(["curl", "-sS", "--happy-eyeballs-timeout-ms", "100", "-w", "%{num_connects}\n",
 		f"http://half-dead.test:{origin.port}/"]).assert_same()
 	assert pair.airlock.stdout == "by the other family\n1\n", pair.describe()
-	assert max(pair.native.seconds, pair.airlock.seconds) < world.TIMED_OUT_SECONDS, pair.describe()
+	assert max(pair.native.seconds, pair.airlock.seconds) < DIAL_SECONDS * 0.8, pair.describe()
 	wait_all_ended(origin)
 	assert sum(b"GET" in connection.received for connection in origin.connections) == 2
 
@@ -104,7 +106,7 @@ def test_asyncio_takes_the_family_that_answers_and_closes_the_other(airlock, hal
 	leaves_nothing()
 	pair = airlock.both(["/usr/bin/python3", "-c", ASYNCIO, "half-dead.test", origin.port, ROUNDS],
 		timeout=60).assert_same()
-	assert pair.airlock.stdout == "AF_INET ping\ndescriptors more than before: 0\n", pair.describe()
+	assert pair.airlock.stdout == "ping\ndescriptors more than before: 0\n", pair.describe()
 	wait_all_ended(origin)
 
 
@@ -116,7 +118,7 @@ def test_node_takes_the_family_that_answers(airlock, half_dead, leaves_nothing, 
 	airlock.configure(names=names)
 	leaves_nothing()
 	pair = airlock.both(["node", "-e", NODE, "half-dead.test", origin.port]).assert_same()
-	assert pair.airlock.stdout == "connected IPv4\nping\nclosed\n", pair.describe()
+	assert pair.airlock.stdout == "connected\nping\nclosed\n", pair.describe()
 	wait_all_ended(origin)
 
 
@@ -127,8 +129,8 @@ def test_an_attempt_that_loses_is_closed_while_its_gate_is_shut(airlock, half_de
 	before = len(airlock.hostd.open_descriptors())
 	program = ["/usr/bin/python3", "-c", ASYNCIO, "half-dead.test", origin.port, 1]
 	result = airlock.run(program)
-	assert result.stdout.startswith("AF_INET ping\n"), result
-	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before, world.TIMED_OUT_SECONDS / 2,
+	assert result.stdout.startswith("ping\n"), result
+	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before, DIAL_SECONDS * 0.8 - result.seconds,
 		"hostd to close a dial that nobody waits for")
 
 

@@ -190,7 +190,7 @@ def test_children_that_lose_the_preload_fail_loudly(airlock, peers, command):
 	connect = ("import errno, socket\n"
 		"s = socket.socket()\n"
 		f"print(errno.errorcode[s.connect_ex(('{origin.host}', {origin.port}))])\n")
-	result = airlock.run([*command, PYTHON, "-c", connect], timeout=10)
+	result = airlock.run([*command, PYTHON, "-c", connect])
 	assert (result.status, result.stdout) == (0, "ENETUNREACH\n"), result
 
 
@@ -216,7 +216,7 @@ def test_a_signal_reaches_the_program(airlock, quiet, background, number):
 	daemon = background(airlock.popen([PYTHON, "-c", TELL, str(int(number))], enclave=False, config=quiet))
 	daemon.wait_line("ready")
 	daemon.send_signal(number)
-	assert daemon.has_ended(10)
+	assert daemon.has_ended(30)
 	assert daemon.process.returncode == 3
 
 
@@ -224,7 +224,7 @@ def test_a_program_killed_by_the_signal_gives_128_and_its_number(airlock, quiet,
 	daemon = background(airlock.popen(["sh", "-c", "echo ready; exec sleep 100"], enclave=False, config=quiet))
 	daemon.wait_line("ready")
 	daemon.send_signal(signal.SIGTERM)
-	assert daemon.has_ended(10)
+	assert daemon.has_ended(30)
 	assert daemon.process.returncode == 143
 
 
@@ -275,7 +275,7 @@ class Terminal:
 	def type(self, text):
 		os.write(self.master, text)
 
-	def wait(self, text, timeout=15):
+	def wait(self, text, timeout=30):
 		deadline = time.monotonic() + timeout
 		while text not in self.text:
 			left = deadline - time.monotonic()
@@ -356,7 +356,7 @@ for _ in range(20):
             time.sleep(0.1)
         os._exit(0)
     os.wait()
-deadline = time.monotonic() + 10
+deadline = time.monotonic() + 30
 def others():
     return [pid for pid in os.listdir('/proc') if pid.isdigit() and int(pid) not in (1, os.getpid())]
 while others() and time.monotonic() < deadline:
@@ -378,6 +378,6 @@ def test_as_pid_1_signals_pass_and_the_end_is_the_programs(airlock, quiet, backg
 	daemon.wait_line("ready")
 	(child,) = pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
 	os.kill(int(child), signal.SIGTERM)
-	assert daemon.has_ended(10)
+	assert daemon.has_ended(30)
 	assert daemon.process.returncode == 3
 	daemon.wait_line("signal 15")

@@ -34,7 +34,7 @@ http {{
 		proxy_set_header Connection "";
 		location / {{ proxy_pass http://kept; }}
 		location /second-choice {{ proxy_pass http://second_choice; }}
-		location /refused {{ proxy_pass http://{host}:{refused}; }}
+		location /refused {{ proxy_connect_timeout 20s; proxy_pass http://{host}:{refused}; }}
 		location /held {{ proxy_pass http://{held_host}:{held_port}; }}
 		location /worker {{ return 200 $pid; }}
 	}}
@@ -89,7 +89,7 @@ def test_a_refused_upstream_is_a_502_at_once(proxy, way):
 	for _ in range(4):
 		result = nginx.get("/refused")
 		assert result.stderr == "502", nginx.output
-		assert result.seconds < 0.9, "sooner than its timeout"
+		assert result.seconds < 10, "sooner than its timeout"
 	nginx.wait_line("connect() failed (111: Connection refused) while connecting to upstream")
 
 
@@ -103,11 +103,11 @@ def test_a_refused_upstream_gives_way_to_the_next(proxy, way):
 
 @WAYS
 def test_a_dial_that_hangs_is_a_504_at_its_own_timeout(proxy, peers, way):
-	silent = peers.drop()
+	silent = peers.drop(gives_up=False)
 	nginx = proxy(way, silent.address)
 	result = nginx.get("/held")
 	assert result.stderr == "504", nginx.output
-	assert 0.9 < result.seconds < 2.7, "its timeout is one second, the kernel's three"
+	assert 0.9 < result.seconds < 9, "its timeout is one second, hostd's ten"
 	nginx.wait_line(re.compile(r"upstream timed out \(110: .*\) while connecting to upstream").search)
 
 
@@ -122,7 +122,7 @@ def test_other_requests_are_answered_while_a_dial_is_held(proxy, airlock, hostd,
 	held.wait_asked(8)
 	workers = {nginx.get("/worker").stdout for _ in range(20)}
 	assert "" not in workers, nginx.output
-	assert [daemon.wait_line("50", 5) for daemon in waiting] == ["504"] * 8, nginx.output
+	assert [daemon.wait_line("50") for daemon in waiting] == ["504"] * 8, nginx.output
 
 
 @WAYS
@@ -164,5 +164,4 @@ def test_requests_at_once_leave_nothing_in_hostd(proxy, airlock):
 	result = nginx.get("/page?[1-200]", "--no-progress-meter", "--parallel", "--parallel-max", "50")
 	assert result.stdout == "a page\n" * 200, nginx.output
 	nginx.stop()
-	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before, 10,
-		"hostd to close nginx's connections")
+	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before, what="hostd to close nginx's connections")

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from support import process, tls_origin, tls_servers, world
+from support import peer, process, tls_origin, tls_servers, world
 
 WEB_ROUTE = "route *:80 tls port=443"
 NAME = "good.test"
@@ -259,7 +259,7 @@ def test_writability_waits_for_the_handshake(tls, peers, dns, pki, script, is_go
 def test_an_event_loop_is_not_held_up(tls, peers, dns, pki, script):
 	dns.add(NAME, world.PUBLIC)
 	origin = peers.listen(tls_origin.serve(tls_origin.context(pki.root.issue(NAME)), tls_origin.echo,
-		before=lambda connection: connection.hold(1.5)))
+		before=lambda connection: connection.hold(5)))
 	result = tls.run(["/usr/bin/python3", script("loop.py", f"""
 		import asyncio, time
 		async def main():
@@ -276,7 +276,7 @@ def test_an_event_loop_is_not_held_up(tls, peers, dns, pki, script):
 				await asyncio.sleep(0.01)
 				worst, last = max(worst, time.monotonic() - last), time.monotonic()
 			await task
-			print(last - begun > 1.4, worst < 0.5)
+			print(last - begun > 4.5, worst < 2)
 		asyncio.run(main())
 		""")])
 	assert result.stdout == "b'hello'\nTrue True\n", result
@@ -327,7 +327,7 @@ def test_a_server_that_stalls_holds_up_nobody_else(tls, peers, dns, pki, tls_web
 		""")])
 	stalled.wait_line("asked")
 	origin.wait_connections(100)
-	result = tls.run_preloaded(["curl", "-sS", "--max-time", "2", "http://tls-web.test:443/page.txt"])
+	result = tls.run_preloaded(["curl", "-sS", "--max-time", "8", "http://tls-web.test:443/page.txt"])
 	gives(result, "a page over TLS\n")
 
 
@@ -338,7 +338,7 @@ def test_port_and_none(tls, tls_web):
 	tls.configure("route *:443 tls\nroute *:80 tls port=8443")
 	gives(tls.run(["curl", "-sS", "http://tls-web.test:443/page.txt"]), "a page over TLS\n")
 	gives(tls.run(["curl", "-sS", "http://tls-web.test/session"]), ".\n")
-	assert any(line.startswith("8443 ") for line in tls_web.log())
+	peer.wait_until(lambda: any(line.startswith("8443 ") for line in tls_web.log()), what="nginx's line about it")
 
 
 def test_ca_of_a_route(tls, tls_web, pki):

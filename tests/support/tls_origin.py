@@ -15,6 +15,7 @@ import struct
 import time
 import warnings
 
+DRIBBLE_SECONDS = 5  # the pauses of a busy machine are longer than asked for, and a handshake has ten seconds
 HEADER = 5  # RFC 8446, 5.1: type, version, length
 VERSIONS = {
 	"1.1": ssl.TLSVersion.TLSv1_1,
@@ -68,6 +69,7 @@ class Session:
 
 	def __init__(self, connection, ssl_context, cut=None, dribble=0.0):
 		self.connection, self._cut, self._dribble = connection, cut, dribble
+		self._dribbles_until = time.monotonic() + DRIBBLE_SECONDS
 		self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
 		self.tls = ssl_context.wrap_bio(self._in, self._out, server_side=True)
 		self.raw, connection.received = bytearray(), bytearray()  # appended to without copying them
@@ -86,7 +88,8 @@ class Session:
 			return
 		for position in range(len(data)):
 			self.connection.send(data[position:position + 1])
-			time.sleep(self._dribble)
+			if time.monotonic() < self._dribbles_until:
+				time.sleep(self._dribble)
 
 	def _stop_at_cut(self, record):
 		if self._cut is None or len(self.sent) != self._cut.record:
