@@ -341,7 +341,7 @@ Test(hostd_resolver, gives_up_on_silent_servers_after_five_seconds)
 	start(&answers, "both.example", 1);
 	wait_for(&answers, 1);
 	double took = now() - began;
-	cr_assert(took > 4 && took < 6, "%f", took);
+	cr_assert(took > 4 && took < 9, "%f", took); // each on its own would be 10 or 15
 	cr_assert_eq(answers.addresses[0].failure, OUTCOME_TRY_AGAIN);
 	resolver_destroy(answers.resolver);
 }

@@ -294,7 +294,7 @@ Test(control_client, silence_ends_with_the_timeout)
 	elapsed =
 		(after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
 	cr_assert_geq(elapsed, 199);
-	cr_assert_lt(elapsed, 2000);
+	cr_assert_lt(elapsed, 10000);
 }
 
 static void ignore(int number)
@@ -313,7 +313,7 @@ Test(control_client, signals_neither_end_nor_lengthen_the_wait)
 	start(true, play_silence);
 	pest = fork();
 	if (pest == 0) {
-		for (int i = 0; i < 400; i++) {
+		for (int i = 0; i < 4000; i++) {
 			kill(getppid(), SIGUSR1);
 			sleep_ms(5);
 		}
@@ -342,7 +342,7 @@ Test(control_client, no_descriptor_is_left_open)
 
 // --- the gate: the request unread withholds writability, taking it gives it
 
-#define ASKED 100 // ms
+#define ASKED 1000 // ms; twice what a scene on a busy machine may be late
 
 static void hold_then(int fd, bool answers)
 {

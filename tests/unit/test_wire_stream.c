@@ -137,7 +137,7 @@ Test(stream, a_dead_listener_is_tried_for_a_while_and_then_unreachable)
 	cr_assert_eq(stream_dial(&endpoint), -ENETUNREACH);
 	int64_t took = now_milliseconds() - begin;
 	cr_assert_geq(took, 30, "%ld ms", (long)took); // half of 2 + 5 + 15 + 40, rounding
-	cr_assert_leq(took, 1000, "%ld ms", (long)took);
+	cr_assert_leq(took, 10000, "%ld ms", (long)took);
 }
 
 Test(stream, a_socket_file_without_a_listener_is_unreachable)
@@ -147,22 +147,25 @@ Test(stream, a_socket_file_without_a_listener_is_unreachable)
 	cr_assert_eq(stream_dial(&endpoint), -ENETUNREACH);
 }
 
-static void *listen_after_a_moment(void *result)
+static bool comes_back_in_a_pause;
+static int came_back = -1;
+
+// Instead of libc's: what stream_dial pauses with between two tries. A thread that listens after a
+// while could be late for the last of them.
+int nanosleep(const struct timespec *time, struct timespec *left)
 {
-	usleep(5000);
-	*(int *)result = stream_listen(&endpoint, 0, BACKLOG, 0600);
-	return NULL;
+	if (comes_back_in_a_pause)
+		came_back = stream_listen(&endpoint, 0, BACKLOG, 0600);
+	comes_back_in_a_pause = false;
+	errno = clock_nanosleep(CLOCK_MONOTONIC, 0, time, left);
+	return errno ? -1 : 0;
 }
 
 Test(stream, a_listener_that_comes_back_is_found)
 {
-	pthread_t thread;
-	int listener = -1;
-
-	cr_assert_eq(pthread_create(&thread, NULL, listen_after_a_moment, &listener), 0);
+	comes_back_in_a_pause = true;
 	int fd = stream_dial(&endpoint);
-	pthread_join(thread, NULL);
-	cr_assert_geq(listener, 3);
+	cr_assert_geq(came_back, 3);
 	cr_assert_geq(fd, 3, "%s", strerror(-fd));
 }
 
@@ -385,7 +388,7 @@ Test(stream, a_request_without_room_times_out)
 		stream_send_request(fds[0], ENDPOINT_VSOCK, request, &send_buffer), -ETIMEDOUT);
 	int64_t took = now_milliseconds() - begin;
 	cr_assert_geq(took, STREAM_CONNECT_TIMEOUT - 1);
-	cr_assert_leq(took, STREAM_CONNECT_TIMEOUT + 1000);
+	cr_assert_leq(took, STREAM_CONNECT_TIMEOUT + 10000);
 }
 
 // --- the zero-byte send
