@@ -40,22 +40,17 @@ static bool read_certificates(struct chain *chain, const struct document *docume
 	return true;
 }
 
-// Check 10.
+// Check 10. Naming one of AWS's roots leaves the other one out.
 static bool check_root(struct chain *chain, const struct document *document, const uint8_t *start,
 	const struct verify_options *options, struct attest_error *error)
 {
 	struct bytes first = document->cabundle[0];
+	enum attest_partition partition = roots_partition(first);
 
-	chain->platform = ATTEST_NITRO_ENCLAVE;
-	chain->partition = roots_partition(first);
-	if (options->root.data) {
-		chain->platform = ATTEST_NAMED_ROOT;
-		chain->partition = ATTEST_NO_PARTITION;
-		if (bytes_are_equal(first, options->root))
-			return true;
-	} else if (chain->partition) {
+	chain->platform = partition ? ATTEST_NITRO_ENCLAVE : ATTEST_NAMED_ROOT;
+	chain->partition = partition ? partition : ATTEST_NO_PARTITION;
+	if (options->root.data ? bytes_are_equal(first, options->root) : partition != 0)
 		return true;
-	}
 	return attest_fail_check(error, 10, ATTEST_FAULT_REFUSED, "cabundle[0]",
 		(size_t)(first.data - start), "not the %s",
 		options->root.data ? "root certificate that was named"

@@ -24,20 +24,19 @@ enum verify_clock {
 
 enum attest_platform {
 	ATTEST_NITRO_ENCLAVE = 1, // chains to a root of AWS
-	ATTEST_NAMED_ROOT =
-		2, // chains to a root that the caller named: a simulated NSM, or a private one
+	ATTEST_NAMED_ROOT = 2, // to another that the caller named: a simulated NSM's, a private one
 };
 
 enum attest_partition {
 	ATTEST_AWS = 1,
 	ATTEST_AWS_US_GOV = 2,
-	ATTEST_NO_PARTITION = 3, // a named root
+	ATTEST_NO_PARTITION = 3, // of a named root
 };
 
 struct verify_options {
 	enum verify_clock clock;
 	time_t stated;
-	// DER of one root to trust INSTEAD of AWS's. data NULL: AWS's roots.
+	// DER of the one root to trust; it may be one of AWS's. data NULL: AWS's roots.
 	struct bytes root;
 	// NULL refuses every document, unless any_image says that no policy is wanted.
 	const struct policy *policy;

@@ -83,12 +83,23 @@ def test_a_document_to_refuse(vector):
 	assert status == 1
 
 
-def test_the_root_of_another_partition_does_not_do(directory):
-	"""Where the folder has the roots too."""
-	root = pathlib.Path(FOLDER, "certs", "aws_us_gov_nitro_root.der")
+def named_root(name):
+	root = pathlib.Path(FOLDER, "certs", name)
 	if not root.exists():
-		pytest.skip("no certs/aws_us_gov_nitro_root.der in AIRLOCK_VECTORS")
-	genuine = next(one for one in MANIFEST if one["expect"] == "accept")
+		pytest.skip(f"no certs/{name} in AIRLOCK_VECTORS")
+	return root, next(one for one in MANIFEST if one["expect"] == "accept")
+
+
+def test_the_root_of_aws_may_be_named():
+	"""Where the folder has the roots too."""
+	root, genuine = named_root("aws_nitro_root_g1.der")
+	status, answer, errors = attest_verifier.verify(read(genuine), "--any-image", "--time", "document", "--root", root,
+		*debug_option(genuine))
+	assert (status, errors) == (0, "") and (answer["platform"], answer["partition"]) == ("nitro-enclave", "aws"), answer
+
+
+def test_the_root_of_another_partition_does_not_do():
+	root, genuine = named_root("aws_us_gov_nitro_root.der")
 	status, answer, _ = attest_verifier.verify(read(genuine), "--any-image", "--time", "document", "--root", root,
 		"--allow-debug")
 	assert status == 1 and answer["check"] == 10
