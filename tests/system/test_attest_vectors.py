@@ -3,7 +3,7 @@
 
 AIRLOCK_VECTORS names a folder with manifest.json, a list of {"file", "sha256", "expect", "module_id",
 "timestamp_ms", "debug", "pcrs", "public_key", "user_data", "nonce"}; expect is "accept" or
-"reject:" and untrusted_root, not_enclave or signature. Skipped without."""
+"reject:" and why, of which untrusted_root, not_enclave and signature tell the check. Skipped without."""
 import hashlib
 import json
 import os
@@ -40,7 +40,7 @@ def test_an_accepted_document_at_its_own_time(vector):
 	status, answer, errors = attest_verifier.verify(read(vector), "--any-image", "--time", "document",
 		*debug_option(vector))
 	assert (status, errors) == (0, ""), answer
-	assert answer["verified"] is True and answer["platform"] == "nitro-enclave" and answer["partition"] == "aws"
+	assert answer["verified"] is True and answer["platform"] == "nitro-enclave" and answer["partition"]
 	for ours, theirs in (("module_id", "module_id"), ("timestamp_ms", "timestamp_ms"), ("debug", "debug"),
 			("pcrs", "pcrs"), ("public_key", "public_key"), ("user_data", "user_data"), ("nonce", "nonce")):
 		assert answer[ours] == vector[theirs], ours
@@ -64,23 +64,24 @@ def test_debug_must_be_allowed(vector):
 def test_its_own_measurements_as_policy(vector, directory):
 	policy = directory / "policy"
 	expected = {index: value for index, value in vector["pcrs"].items() if int(value, 16)}
-	policy.write_text("partition aws\nplatform nitro-enclave\n" + ("debug allow\n" if vector["debug"] else "")
+	policy.write_text("partition aws aws-us-gov\nplatform nitro-enclave\n" + ("debug allow\n" if vector["debug"] else "")
 		+ "release genuine\n" + "".join(f"  pcr{index} {value}\n" for index, value in expected.items()))
 	status, answer, errors = attest_verifier.verify(read(vector), "--policy", policy, "--time", "document")
 	assert (status, errors) == (0, ""), answer
 	assert answer["release"] == "genuine"
-	changed = policy.read_text().replace(expected["4"], expected["4"][:-1] + "%x" % (int(expected["4"][-1], 16) ^ 1))
+	index, value = expected.popitem()
+	changed = policy.read_text().replace(f"pcr{index} {value}", f"pcr{index} {value[:-1]}{int(value[-1], 16) ^ 1:x}")
 	policy.write_text(changed)
 	status, answer, _ = attest_verifier.verify(read(vector), "--policy", policy, "--time", "document")
-	assert status == 1 and answer["check"] == 18 and answer["field"] == "pcrs[4]"
+	assert status == 1 and answer["check"] == 18 and answer["field"] == f"pcrs[{index}]"
 
 
 @every("reject:")
 def test_a_document_to_refuse(vector):
 	document = read(vector)
 	status, answer, _ = attest_verifier.verify(document, "--any-image", "--allow-debug", "--time", "document")
-	assert answer["verified"] is False and answer["check"] == REFUSED_BY[vector["expect"]], answer
-	assert status == 1
+	assert answer["verified"] is False and answer["check"] == REFUSED_BY.get(vector["expect"], answer["check"]), answer
+	assert status == 1 or status == 4 and vector["expect"] not in REFUSED_BY, answer
 
 
 def named_root(name):
