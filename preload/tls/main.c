@@ -3,6 +3,7 @@
 // destinations through airlock-hostd.
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "preload/tls/tls_log.h"
 #include "preload/tls/tls_server.h"
 #include "wire/exit_code.h"
+#include "wire/parse.h"
 
 struct options {
 	const char *conf;
@@ -129,6 +131,18 @@ static int print_help(void)
 	return EXIT_OK;
 }
 
+static bool read_descriptor(const char *text, int *fd)
+{
+	unsigned long number;
+
+	if (!parse_number(text, strlen(text), INT_MAX, &number)) {
+		fprintf(stderr, "airlock-tls: --ready-fd: not a descriptor: %s\n", text);
+		return false;
+	}
+	*fd = (int)number;
+	return true;
+}
+
 int main(int count, char **words)
 {
 	static const struct option names[] = {
@@ -146,7 +160,8 @@ int main(int count, char **words)
 			options.conf = optarg;
 			break;
 		case 'r':
-			options.ready_fd = atoi(optarg);
+			if (!read_descriptor(optarg, &options.ready_fd))
+				return EXIT_USAGE;
 			break;
 		case 'h':
 			return print_help();

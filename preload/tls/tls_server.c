@@ -245,6 +245,7 @@ static int open_signals(struct tls_server *server)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	server->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -72,8 +72,8 @@ int tls_server_open(struct tls_server *server, const struct settings *settings) 
 // forbids for all. Returns 0 or -errno.
 int tls_server_start(struct tls_server *server) MUST_CHECK;
 
-// Serves until SIGTERM or SIGINT, and then until what programs that are gone have left behind has
-// been passed on, for at most ten seconds. Returns 0 or -errno.
+// Serves until SIGTERM, SIGINT or SIGHUP, and then until what programs that are gone have left
+// behind has been passed on, for at most ten seconds. Returns 0 or -errno.
 int tls_server_run(struct tls_server *server) MUST_CHECK;
 
 // Closes every stream, and the listener with its socket file.

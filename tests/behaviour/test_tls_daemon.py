@@ -99,6 +99,13 @@ def test_runs_that_start_at_once_share_one(tls, origin):
 	assert len([each for each in programs if originator_of(each.pid)]) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_it_in_order(tls, number):
+	kept = tls.keep()
+	kept.send_signal(number)
+	assert kept.has_ended(30) and not os.path.exists(tls.path)
+
+
 def test_want_of_descriptors_ends_when_others_give_them_back(tls, origin):
 	"""Without one stream open there is none whose end would make room."""
 	kept = tls.keep()
@@ -196,6 +203,7 @@ def test_its_command_line(tls):
 	program = str(build_directory() / "bin/airlock-tls")
 	assert process.run([program, "--version"]).stdout.startswith("airlock-tls ")
 	assert process.run([program, "surplus"]).status == 2
+	assert process.run([program, "--ready-fd", "three"]).status == 2
 	assert process.run([program, "-c", "/nonexistent.conf"]).status == 2
 
 
