@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <limits.h>
 #include <time.h>
 
 #include "preload/launcher/doctor.h"
+#include "preload/launcher/install.h"
 #include "preload/launcher/message.h"
 #include "preload/shared/control_client.h"
 #include "wire/stream.h"
@@ -117,10 +119,11 @@ void doctor_check_names(struct doctor *doctor)
 		doctor_report(doctor, FINDING_OK, "%s has %zu addresses", name, addresses.count);
 }
 
+// Between two runs there is none, and nothing is amiss.
 void doctor_check_tls(struct doctor *doctor)
 {
 	const struct endpoint *listen = &doctor->settings->tls_listen;
-	char endpoint[ENDPOINT_TEXT_SIZE], version[64];
+	char endpoint[ENDPOINT_TEXT_SIZE], version[64], program[PATH_MAX];
 	int error;
 
 	if (!doctor->has_tls_route) {
@@ -129,7 +132,12 @@ void doctor_check_tls(struct doctor *doctor)
 	}
 	error = control_client_ping(listen, version, sizeof(version));
 	endpoint_format(listen, endpoint);
-	if (error)
+	if (error == -ENETUNREACH && install_find_program("airlock-tls", program) == 0)
+		doctor_report(doctor, FINDING_WARN,
+			"airlock-tls at %s: %s; `airlock run` starts %s, without it connections by "
+			"tls routes are refused",
+			endpoint, message_for_control(error), program);
+	else if (error)
 		doctor_report(doctor, FINDING_FAIL,
 			"airlock-tls at %s: %s; connections by tls routes are refused", endpoint,
 			message_for_control(error));

@@ -224,9 +224,10 @@ static int explain_tls(const struct settings *settings)
 	int error = control_client_ping(&settings->tls_listen, version, sizeof(version));
 
 	if (error) {
-		printf("tls: airlock-tls at %s: %s; connections are refused\n",
+		printf("tls: airlock-tls at %s: %s; connections are refused%s\n",
 			endpoint_format(&settings->tls_listen, endpoint),
-			message_for_control(error));
+			message_for_control(error),
+			error == -ENETUNREACH ? " until `airlock run` starts it" : "");
 		return EXIT_NO;
 	}
 	printf("tls: %s answers\n", version);
