@@ -42,6 +42,8 @@ endif
 ifdef SANITIZE
 ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 ALL_LDFLAGS += -fsanitize=$(SANITIZE)
+# The library has no runtime for undefined behaviour: where it meets any, it traps.
+LIBRARY_TRAPS = -fsanitize-undefined-trap-on-error
 else
 ALL_CFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 endif
@@ -100,12 +102,12 @@ $(BUILD)/bin/airlock-attest: $(call objects,program,$(WIRE) $(ATTEST))
 # code pages it has two segments less to map, which is a tenth of what loading it costs.
 $(BUILD)/obj/library/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+	$(Q)$(CC) $(ALL_CFLAGS) $(LIBRARY_TRAPS) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 		$(if $(filter preload/library/%,$<),,-include preload/library/real_names.h) -c -o $@ $<
 
 $(LIBAIRLOCK): $(call objects,library,$(WIRE) $(SHARED) $(LIBRARY)) preload/library/libairlock.map
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=preload/library/libairlock.map \
+	$(Q)$(CC) $(ALL_LDFLAGS) $(LIBRARY_TRAPS) -shared -Wl,--version-script=preload/library/libairlock.map \
 		-Wl,-z,noseparate-code -Wl,-O1 -Wl,-soname,libairlock.so -o $@ $(filter %.o,$^)
 
 include tests/tests.mk

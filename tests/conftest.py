@@ -8,7 +8,8 @@ import tempfile
 import pytest
 
 from support import airlock as airlock_module
-from support import dns_server, hostd as hostd_module, origins, peer, pki, probes, process, transport, upstream, world
+from support import dns_server, hostd as hostd_module, origins, peer, pki, probes, process, sanitizer, transport
+from support import upstream, world
 
 
 def pytest_configure(config):
@@ -20,6 +21,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+	for item in items:
+		if why := sanitizer.why_not(item.nodeid):
+			item.add_marker(pytest.mark.skip(reason=f"not with the library's sanitizer: {why}"))
 	if transport.IS_VSOCK:
 		for item in items:
 			if mark := item.get_closest_marker("stand_in"):
@@ -66,6 +70,20 @@ def directory():
 	path.chmod(0o755)
 	yield path
 	shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sanitizer_reports():
+	yield
+	sanitizer.remove_directory()
+
+
+@pytest.fixture(autouse=True)
+def sanitizer_reports(_sanitizer_reports):
+	"""What the library's sanitizer found, in whichever process, fails the test in which it did."""
+	yield
+	reports = sanitizer.take_reports()
+	assert not reports, "\n".join(reports)
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +177,7 @@ def _probes():
 def probe(_probes, request):
 	"""probe("name") compiles name.c from the test's own directory and returns the program's path."""
 	here = pathlib.Path(request.path).parent
-	return lambda name, *flags: _probes.build(here / f"{name}.c", flags)
+	return lambda name, *flags: _probes.build(here / f"{name}.c", (*flags, *sanitizer.probe_flags()))
 
 
 # --- origins, for the whole session

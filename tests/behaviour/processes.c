@@ -129,6 +129,7 @@ static void spawn(void)
 	pid_t child;
 	char **list = arguments_for(40, number);
 	must("posix_spawn", -posix_spawn(&child, "/proc/self/exe", &actions, NULL, list, environ));
+	posix_spawn_file_actions_destroy(&actions);
 	reap(child);
 	echo("parent", fd);
 }
@@ -144,6 +145,7 @@ static void spawn_on_standard_input(void)
 	pid_t child;
 	char **list = arguments_for(0, number);
 	must("posix_spawn", -posix_spawn(&child, "/proc/self/exe", &actions, NULL, list, environ));
+	posix_spawn_file_actions_destroy(&actions);
 	reap(child);
 }
 

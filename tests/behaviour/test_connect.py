@@ -3,7 +3,7 @@
 import pytest
 
 from support import airlock as airlock_module
-from support import peer, transport, world
+from support import peer, sanitizer, transport, world
 
 AGAINST_ECHO = ["blocking-twice", "nonblocking", "nonblocking-connect-again", "unspecified", "send-to",
 	"unconnected", "fast-open", "fast-open-nonblocking", "fast-open-connect",
@@ -88,7 +88,7 @@ def test_a_tls_route_without_its_daemon_fails_and_never_goes_out_in_plaintext(ai
 		tls_listen=f"unix:{airlock.home}/absent.sock")
 	# Not by `airlock run`, which would start it.
 	result = airlock.native([probe("connecting"), "blocking", origin.host, origin.port],
-		env={"LD_PRELOAD": str(airlock_module.library()), "AIRLOCK_CONF": str(config)})
+		env=sanitizer.environment({"LD_PRELOAD": airlock_module.library(), "AIRLOCK_CONF": str(config)}))
 	assert "connect: -1 ENETUNREACH" in result.stdout
 	assert origin.connections == []
 

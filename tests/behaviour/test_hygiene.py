@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from support import peer, process, world
+from support import peer, process, sanitizer, world
 from support.airlock import library
 
 ALLOCATORS = ["jemalloc", "tcmalloc_minimal"]
@@ -29,8 +29,8 @@ def in_enclave(airlock, environment, *command, **options):
 
 
 def preloaded(airlock, *others_before, after=()):
-	return {"LD_PRELOAD": ":".join(map(str, [*others_before, library(), *after])),
-		"AIRLOCK_CONF": airlock.config}
+	return sanitizer.environment({"LD_PRELOAD": ":".join(map(str, [*others_before, library(), *after])),
+		"AIRLOCK_CONF": airlock.config})
 
 
 # --- other libraries that replace functions

@@ -17,6 +17,13 @@ static uint8_t pattern_at(uint64_t position)
 	return (uint8_t)(position * 31 + (position >> 8) * 17 + (position >> 16) * 7);
 }
 
+static void free_bytes(uint8_t **bytes)
+{
+	free(*bytes);
+}
+
+#define FREED __attribute__((cleanup(free_bytes)))
+
 static uint8_t *pattern(size_t length)
 {
 	uint8_t *bytes = malloc(length);
@@ -183,7 +190,7 @@ static sender *named_sender(const char *name)
 static void echoed(void)
 {
 	size_t length = strtoul(probe_arguments[1], NULL, 10);
-	uint8_t *bytes = pattern(length);
+	FREED uint8_t *bytes = pattern(length);
 	struct receiver receiver = {.fd = probe_connected()};
 	pthread_t thread;
 	pthread_create(&thread, NULL, receive_all, &receiver);
@@ -199,7 +206,7 @@ static void echoed_nonblocking(void)
 {
 	size_t length = strtoul(probe_arguments[1], NULL, 10), total = 0;
 	sender *send_some = named_sender(probe_arguments[0]);
-	uint8_t *bytes = pattern(length);
+	FREED uint8_t *bytes = pattern(length);
 	struct receiver receiver = {.fd = probe_connected()};
 	pthread_t thread;
 	pthread_create(&thread, NULL, receive_all, &receiver);
@@ -259,7 +266,8 @@ static void receive_ways(void)
 static void wait_all(void)
 {
 	size_t length = 4 * 1024 * 1024;
-	uint8_t *bytes = malloc(length), *sent = pattern(length);
+	FREED uint8_t *bytes = malloc(length);
+	FREED uint8_t *sent = pattern(length);
 	int fd = probe_connected();
 	if (fork() == 0) {
 		by_send(fd, sent, length);
@@ -342,7 +350,7 @@ static void send_timeout(void)
 	struct timeval limit = {.tv_usec = 300000};
 	int fd = probe_connected();
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	uint8_t *bytes = pattern(length);
+	FREED uint8_t *bytes = pattern(length);
 	ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
 	say("a part was sent: %d", sent > 0 && sent < (ssize_t)length);
 	// TCP's window may have grown meanwhile.

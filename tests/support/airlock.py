@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 
-from support import process, transport, world
+from support import process, sanitizer, transport, world
 from support.hostd import build_directory
 
 # A program's environment: nothing of the caller's but where programs are.
@@ -118,13 +118,13 @@ class Airlock:
 		return process.run([*map(str, command)], env=self.environment(env), **options)
 
 	def run(self, command, *, enclave=True, config=None, env=None, **options):
-		return process.run(self.command(command, enclave, config), env=self.environment(env),
-			**options)
+		return process.run(self.command(command, enclave, config),
+			env=self.environment(sanitizer.environment(env, command)), **options)
 
 	def popen(self, command, *, enclave=True, config=None, env=None, cwd=None):
 		"""In the background; the caller (or the fixture `background`) stops it."""
-		return process.Daemon(self.command(command, enclave, config), env=self.environment(env),
-			name=str(command[0]), cwd=cwd)
+		return process.Daemon(self.command(command, enclave, config),
+			env=self.environment(sanitizer.environment(env, command)), name=str(command[0]), cwd=cwd)
 
 	def both(self, command, *, enclave=True, config=None, **options):
 		return Pair(self.native(command, **options),

@@ -12,7 +12,7 @@ import pathlib
 import re
 import signal
 
-from support import process
+from support import process, sanitizer
 from support.airlock import airlock_program, library
 from support.hostd import SANITIZER_REPORT, TOP, build_directory
 
@@ -119,7 +119,8 @@ class TlsRoute:
 
 	def environment(self, **more):
 		"""What preloads a program by hand."""
-		return self.airlock.environment({"LD_PRELOAD": str(library()), "AIRLOCK_CONF": str(self.config), **more})
+		return self.airlock.environment(sanitizer.environment({"LD_PRELOAD": library(),
+			"AIRLOCK_CONF": str(self.config), **more}))
 
 	def run_preloaded(self, command, **options):
 		"""In the world, where there is a network too, beside what keep() keeps."""
