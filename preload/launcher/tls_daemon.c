@@ -113,7 +113,7 @@ static bool is_answered(const struct tls_daemon *daemon)
 
 	if (fd >= 0)
 		close(fd);
-	return fd >= 0;
+	return fd >= 0 || fd == -EAGAIN; // a full backlog is somebody's
 }
 
 static void watch_theirs(struct tls_daemon *daemon)
