@@ -56,6 +56,18 @@ def read_digest(read_into, progress=lambda count: None):
 	return str(digest)
 
 
+def first(sock, size):
+	"""For read_digest: size bytes of a socket, not its end."""
+	left = size
+
+	def read_into(buffer):
+		nonlocal left
+		count = sock.recv_into(memoryview(buffer)[:min(left, len(buffer))]) if left else 0
+		left -= count
+		return count
+	return read_into
+
+
 class Lockstep:
 	"""Lets neither direction run ahead of the other by more than LEAD bytes. A program or a tunnel that
 	moves them one after the other stands still for ever."""

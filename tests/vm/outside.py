@@ -7,11 +7,11 @@ through a vhost-user device, vhost-device-vsock. tests/vm/run --device starts th
 
 AIRLOCK_BUILD and AIRLOCK_KERNELS are as for tests/vm/run. The last line is "N passed, N failed".
 """
-import fnmatch
 import importlib.machinery
 import importlib.util
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +19,7 @@ import time
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
-import pytest  # noqa: E402
+import device_limits  # noqa: E402
 import guest_image  # noqa: E402
 import inside  # noqa: E402
 import two_machines  # noqa: E402
@@ -33,7 +33,6 @@ TESTS = """
 	tests/behaviour/test_connect.py
 	tests/behaviour/test_epoll.py
 	tests/behaviour/test_transfer.py
-	tests/behaviour/test_big_transfers.py::test_python_sends_and_receives_at_once
 	tests/behaviour/test_event_loops.py::test_an_edge_triggered_loop_keeps_ticking
 	tests/behaviour/test_tls_programs.py::test_curl
 	tests/behaviour/test_tls_programs.py::test_redis_cli
@@ -53,20 +52,6 @@ def load_run():
 	return module
 
 
-# What this device cannot do: the tests' names, as fnmatch(3) has them, and why.
-LIMITS = []
-
-
-class Limits:
-	"""The pytest plugin that expects no more of the device. A test that passes all the same fails: its line can go."""
-
-	def pytest_collection_modifyitems(self, items):
-		for item in items:
-			for pattern, reason in LIMITS:
-				if fnmatch.fnmatch(item.nodeid, pattern):
-					item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
-
-
 def main(arguments):
 	device = process.which(two_machines.PROGRAM)
 	if not device:
@@ -80,14 +65,15 @@ def main(arguments):
 	initrd = images / f"initrd-{KERNEL}-device.img"
 	guest_image.make_initrd(initrd, kernel)
 
+	signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 	world.enter()
 	begun = time.monotonic()
-	machine = two_machines.Machine(device, lambda more: run.qemu_command(kernel, images, initrd, ["agent"]) + more, build,
-		images / "console-device.txt")
+	machine = two_machines.Machine(device, lambda more: run.qemu_command(kernel, images, initrd, ["agent"]) + more, run.MEMORY,
+		build, images / "console-device.txt")
 	try:
 		print(f"== the guest is up after {time.monotonic() - begun:.0f} s", flush=True)
 		transport.far = machine
-		inside.run_tests(arguments or TESTS, Limits())
+		inside.run_tests(arguments or TESTS, device_limits.Limits())
 	finally:
 		machine.stop()
 

@@ -30,7 +30,6 @@ TOP = HERE.parents[1]
 PROGRAM = "vhost-device-vsock"
 MODULES = ["virtio_console", "vmw_vsock_virtio_transport"]
 CID = 16
-MEMORY = 2048  # MiB
 BOOT_SECONDS = 180
 # The folders of the tests' own fixtures; a configuration names files in others of them.
 FOLDER = re.compile(r"/tmp/airlock-[^/\s:\"']+")
@@ -77,13 +76,18 @@ class Broker:
 			self.is_ready.set()
 		elif kind == frames.FILES:
 			self._archives.setdefault(number, bytearray()).extend(payload)
-		elif number in self._clients:
-			if kind == frames.ENDED and (archive := self._archives.pop(number, None)):
-				with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-					# Not into folders that are gone.
-					tar.extractall("/", [each for each in tar if FOLDER.match(f"/{each.name}")
-						and os.path.isdir(os.path.dirname(f"/{each.name}"))])
-			self._clients[number].write(frames.pack(0, kind, payload))
+			return
+		client, archive = self._clients.get(number), self._archives.pop(number, None)
+		if client and archive:
+			self._extract(archive)
+		if client:
+			client.write(frames.pack(0, kind, payload))
+
+	def _extract(self, archive):
+		"""Only where the tests' own folders still are."""
+		with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+			tar.extractall("/", [each for each in tar if FOLDER.match(f"/{each.name}")
+				and os.path.isdir(os.path.dirname(f"/{each.name}"))])
 
 	# --- the clients' side
 
@@ -131,8 +135,9 @@ class Broker:
 class Machine:
 	"""One boot, and what goes with it. transport.py asks it for endpoints, airlock.py for the prefix of a command."""
 
-	def __init__(self, device, qemu, build, console):
-		"""device: the program of that name; qemu(options): the command that boots the guest with these more."""
+	def __init__(self, device, qemu, memory, build, console):
+		"""device: the program of that name; qemu(options): the command that boots the guest with these more; memory:
+		how many MiB that gives it."""
 		# Not below /tmp/airlock-*, which goes to the guest.
 		self._place = pathlib.Path(tempfile.mkdtemp(prefix="two-machines-", dir="/tmp"))
 		self._paths = self._place / "host"
@@ -141,12 +146,12 @@ class Machine:
 		self.prefix = [str(HERE / "in_guest"), str(self._place / "commands")]
 		try:
 			self._broker = Broker(self._place, build)
-			self._boot(device, qemu, console)
+			self._boot(device, qemu, memory, console)
 		except BaseException:
 			self.stop()
 			raise
 
-	def _boot(self, device, qemu, console):
+	def _boot(self, device, qemu, memory, console):
 		log = self._open(self._place / "device.txt")
 		backend = self._start([device, "--guest-cid", str(CID), "--socket", str(self._place / "vhost"), "--uds-path",
 			str(self._paths)], stdout=log, stderr=log)
@@ -155,7 +160,7 @@ class Machine:
 			"-chardev", f"socket,id=port,path={self._place}/port", "-device", "virtio-serial-pci",
 			"-device", f"virtserialport,chardev=port,name={agent.PORT}",
 			"-chardev", f"socket,id=vsock,path={self._place}/vhost", "-device", "vhost-user-vsock-pci,chardev=vsock",
-			"-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on", "-machine", "memory-backend=memory"]), stdout=self._open(console), stderr=subprocess.STDOUT)
+			"-object", f"memory-backend-memfd,id=memory,size={memory}M,share=on", "-machine", "memory-backend=memory"]), stdout=self._open(console), stderr=subprocess.STDOUT)
 		self._wait(self._broker.is_ready.is_set, BOOT_SECONDS, guest, "the guest's agent is there")
 
 	def _open(self, path):
