@@ -27,7 +27,8 @@ class Count:
 			# At once: should the guest hang later, its console has told.
 			print(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext}", flush=True)
 		elif report.skipped:
-			self.skipped[report.nodeid] = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+			reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+			self.skipped[report.nodeid] = getattr(report, "wasxfail", reason)
 		elif report.when == "call":
 			self.passed.add(report.nodeid)
 
