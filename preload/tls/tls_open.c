@@ -372,7 +372,7 @@ static void make_target(const struct tls_stream *stream, struct verify_target *t
 	const char *name = tls->server_name[0] != '\0' ? tls->server_name : stream->request.name;
 
 	strcpy(target->name, name);
-	target->address = stream->request.destination;
+	target->address = address_unmap(&stream->request.destination); // certificates do not map
 }
 
 static int start_tls(struct tls_stream *stream)

@@ -131,6 +131,8 @@ def test_an_address_in_the_certificate_is_enough(tls, server, pki):
 	origin = server(pki.root.issue(NAME, world.PUBLIC))
 	check_accepted(tls, origin, world.PUBLIC)
 	assert origin.connections[0].session.server_name is None, "RFC 6066, 3: no literal addresses as server name"
+	for form in (world.PUBLIC, f"[::ffff:{world.PUBLIC}]"):
+		assert f"verified as {world.PUBLIC} " in tls.explain(form, origin.port).stdout, form
 
 
 def test_an_ipv6_address(tls, peers, pki):
