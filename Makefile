@@ -7,7 +7,8 @@
 # make check      formatting, cppcheck, shellcheck, man page syntax
 # make image      the enclave image of Dockerfile.enclave, by buildah or Docker; make eif its image file too
 # make install    PREFIX, DESTDIR
-# SANITIZE=address,undefined or thread; WERROR=1; BUILD=dir for a second tree beside the first.
+# SANITIZE=address,undefined or thread (tests/README.md says how the library runs so); WERROR=1;
+# BUILD=dir for a second tree beside the first.
 
 BUILD  ?= build
 PREFIX ?= /usr/local
