@@ -22,9 +22,10 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 # Programs that the tests run; a package that is not installed leaves out the tests that need it.
-PACKAGES = """bash coreutils curl dash findutils grep hostname iproute2 libc-bin mawk mount netcat-openbsd
-	nginx-light openssl perl-base procps python3 python3-pycurl python3-pytest redis-server redis-tools sed
-	socat strace util-linux wget""".split()
+PACKAGES = """bash busybox coreutils curl dash findutils git grep hostname iproute2 libc-bin libcap2-bin mawk mount
+	netcat-openbsd nginx-light openssh-client openssh-server openssl perl-base procps python3 python3-cbor2
+	python3-cryptography python3-pycurl python3-pytest redis-server redis-tools sed socat strace util-linux
+	wget""".split()
 # Nobody reads there.
 UNREAD = re.compile(r"/usr/share/(doc|man|info|locale|lintian|bug|zoneinfo|icons|perl/5[.0-9]*/unicore)/|/usr/lib/udev/")
 MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "vsock", "vsock_loopback", "vsock_diag", "vsockmon", "nsm"]
@@ -227,6 +228,7 @@ def make_initrd(image, kernel):
 
 def make_shared(directory, build):
 	"""root.img and project.img, for all kernels."""
-	programs = sorted((build / "bin").glob("airlock*"))
+	# A probe may be linked with more; a static one's ldd(1) fails.
+	programs = sorted((build / "bin").glob("airlock*")) + sorted((build / "test").glob("*/*fsanitize=address"))
 	make_root(directory / "root.img", libraries_of(*programs))
 	make_project(directory / "project.img", build)

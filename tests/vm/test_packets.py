@@ -2,11 +2,12 @@
 """What crosses AF_VSOCK, seen by the kernel's monitor: no packet is larger than 31 KiB, however much is
 written at once. Larger ones leave newer guest kernels in pieces that some hypervisors do not put together."""
 import pathlib
+import re
 import sys
 
 import pytest
 
-from support import peer
+from support import peer, process
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from packet_tap import PacketTap  # noqa: E402
@@ -64,14 +65,23 @@ def test_a_write_of_one_mebibyte_leaves_in_packets_of_31_kib(airlock, peers, how
 	assert lengths.count(LARGEST) >= 25 or how == "sendfile", lengths
 
 
-def test_hostd_sends_no_larger_packets_either(airlock, peers):
+def test_hostd_sends_no_larger_packets_either(airlock, background, peers):
+	"""By the monitor, and by hostd's own calls, each of which makes a packet."""
 	origin = peers.listen(peer.send_then_close(bytes(MEBIBYTE)))
+	calls, hostd = airlock.home / "calls", airlock.hostd
+	tracer = background(process.Daemon(["strace", "-f", "-s", "0", "-e", "trace=sendto,sendmsg", "-o", str(calls), "-p", str(hostd.pid)]))
+	tracer.wait_line("attached")
 	with PacketTap() as tap:
 		result = airlock.run(["nc.openbsd", "-N", origin.host, origin.port])
 	assert len(result.raw) == MEBIBYTE
 	lengths = data_packets(tap, from_listener=True)
 	assert tap.dropped == 0
 	assert sum(lengths) >= MEBIBYTE and max(lengths) <= LARGEST, lengths
+	hostd.wait_log(msg="stream ended")
+	tracer.stop()
+	sent = [int(size) for size in re.findall(r"send(?:to|msg)(?:\(| resumed>).* = (\d+)$", calls.read_text(), re.MULTILINE)]
+	assert sum(sent) >= MEBIBYTE and max(sent) <= LARGEST, sent
+	assert sent.count(LARGEST) >= 25, sent
 
 
 def test_the_monitor_would_show_a_larger_one(airlock, peers):

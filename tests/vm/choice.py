@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Which tests a guest runs."""
+
+# What says most about the transport, within the time that two guests have.
+SHORT = """
+	tests/vm
+	--deselect=vm/test_small_messages.py::test_a_program_that_stalls_for_a_minute_gets_every_message
+	tests/system/test_hostd_gate.py::test_a_stream_becomes_writable_when_its_destination_answers_and_not_before
+	tests/system/test_hostd_gate.py::test_epoll_edge_triggered_reports_the_gate_exactly_once
+	tests/system/test_hostd_gate.py::test_nothing_of_the_answer_is_in_the_data
+	tests/system/test_hostd_gate.py::test_a_refused_stream_is_closed_with_its_request_unread
+	tests/system/test_hostd_gate.py::test_status_after_a_refusal_tells_stage_class_and_a_sentence
+	tests/system/test_hostd_gate.py::test_status_with_wait_answers_when_the_dial_is_decided
+	tests/behaviour/test_big_transfers.py::test_python_sends_and_receives_at_once
+	tests/behaviour/test_connect.py
+	tests/behaviour/test_curl_errors.py
+	tests/behaviour/test_epoll.py
+	tests/behaviour/test_transfer.py
+	--deselect=behaviour/test_transfer.py::test_every_sending_call_sends_all_that_it_is_given[syscall]
+	--deselect=behaviour/test_transfer.py::test_every_sending_call_sends_all_that_it_is_given[sendmsg]
+	--deselect=behaviour/test_transfer.py::test_every_sending_call_sends_all_that_it_is_given[sendmmsg]
+	tests/behaviour/test_event_loops.py::test_an_edge_triggered_loop_keeps_ticking
+	tests/behaviour/test_event_loops.py::test_asyncio_keeps_ticking_while_a_dial_that_will_be_granted_is_held
+	tests/behaviour/test_event_loops.py::test_asyncio_keeps_ticking_while_a_dial_that_will_be_refused_is_held[poll]
+	tests/behaviour/test_tls_programs.py::test_curl
+	tests/behaviour/test_tls_programs.py::test_redis_cli
+	tests/behaviour/test_tls_programs.py::test_writability_waits_for_the_handshake
+	tests/behaviour/test_tls_programs.py::test_what_goes_wrong_before_tls_keeps_its_errno[refused]
+	tests/behaviour/test_launcher_run.py::test_the_status_is_the_programs_own
+	tests/behaviour/test_launcher_run.py::test_with_hostd_there_nothing_is_said
+	tests/behaviour/test_launcher_run.py::test_a_signal_reaches_the_program
+""".split()
+
+# Everything that has a stream in it. airlock-attest's files and the scripts for images have none.
+LONG = """
+	tests/vm
+	tests/behaviour
+	tests/system
+	--ignore-glob=*/test_attest_*.py
+	--ignore=tests/system/test_image_scripts.py
+	--ignore=tests/system/test_library_shape.py
+	--ignore=tests/system/test_run_enclave.py
+""".split()
+
+BY_NAME = {"short": SHORT, "long": LONG}
+
+# Of the long form: the tests' names, as fnmatch(3) has them, and what the guest lacks for them.
+LACKING = [
+	("behaviour/test_enclave_init.py::test_nothing_is_mounted_twice", "there is no /tmp without a mount of its own"),
+	("system/test_hostd_ends.py::test_what_comes_with_the_request_is_passed_on*",
+		"there is no room for more than the request before it is granted"),
+]
+# Fixtures that are about the stand-in.
+STAND_INS = {"tap": "what lies between is a unix socket's relay"}
+# Programs for which it is too small; a test that starts one itself ends there.
+PROGRAMS = ["cc", "gcc", "go", "readelf", "nm", "java", "node"]
