@@ -127,7 +127,7 @@ class Monkey(threading.Thread):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hostd_survives_monkeys_and_forgets_them(start, origin, peers, dns, seed):
-	host = start(RULES, timeouts="header=500ms dial=700ms idle=1h drain=1s")
+	host = start(RULES, timeouts="header=5s dial=700ms idle=1h drain=1s")
 	dns.add("chaos.test", "11.0.0.5", world.PUBLIC)
 	dns.add("slow.test", world.PUBLIC)
 	dns.delay("slow.test", 0.2)
@@ -140,7 +140,7 @@ def test_hostd_survives_monkeys_and_forgets_them(start, origin, peers, dns, seed
 		for monkey in monkeys:
 			monkey.start()
 		for turn in range(5):
-			host.configure(RULES, "header=500ms dial=700ms idle=1h drain=1s", more=f"# {turn}")
+			host.configure(RULES, "header=5s dial=700ms idle=1h drain=1s", more=f"# {turn}")
 			host.send_signal(signal.SIGHUP)
 		assert transfer.both_ways([(opener.socket, accepted)], 64 << 20)
 		for monkey in monkeys:

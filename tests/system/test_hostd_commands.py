@@ -9,6 +9,7 @@ import pytest
 
 from support import hostd as hostd_module
 from support import process, wire
+from support.daemon import CID
 from support.origin import RefusingPort, exchange, pair
 
 TOKEN = "198.18.0.1"
@@ -206,7 +207,7 @@ def test_explain_agrees_with_what_hostd_does(start, dns):
 	for name, address in (("a.test", "11.0.0.5"), ("x.evil.test", "11.0.0.5"), ("db.test", "10.11.0.1")):
 		dns.add(name, address)
 		for port in (25, 443):
-			told = host.admin("explain", "16", f"{name}:{port}").status == 0
+			told = host.admin("explain", str(CID), f"{name}:{port}").status == 0
 			done = host.refusal((TOKEN, port), name)[0] == "dial"
 			assert told == done, (name, port)
 

@@ -47,7 +47,7 @@ def check_opener(host, opener, down, destination_end):
 		assert opener.receive(len(down)) == down
 		return
 	got, is_orderly = read_to_end(opener.socket)
-	assert got == down
+	assert len(got) == len(down) and got == down
 	if destination_end != "reset":
 		assert is_orderly
 	else:
@@ -61,7 +61,7 @@ def check_destination(accepted, up, opener_end, down):
 			assert accepted.recv(len(up), socket.MSG_WAITALL) == up
 		return
 	got, is_orderly = read_to_end(accepted)
-	assert got == up
+	assert len(got) == len(up) and got == up, f"orderly: {is_orderly}"
 	# What it said met an opener that had closed, which TCP answers with a reset.
 	assert is_orderly or (opener_end == "close" and down)
 

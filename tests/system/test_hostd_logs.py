@@ -6,6 +6,7 @@ import re
 import pytest
 
 from support import wire
+from support.daemon import CID
 from support.origin import RefusingPort, exchange, pair, reset
 
 TOKEN = "198.18.0.1"
@@ -43,7 +44,7 @@ def test_a_connection_is_one_line_with_everything_about_it(start, dns, origin):
 			accepted.close()
 			assert len(opener.receive_all()) == 56789
 	line = ended(host, opener)
-	assert line["cid"] == "16" and line["program"] == "curl"
+	assert line["cid"] == str(CID) and line["program"] == "curl"
 	assert line["enclave"] == "test"
 	assert any("web.test" in value for value in line.values())
 	assert any("127.0.0.1" in value for value in line.values())
@@ -103,7 +104,7 @@ def test_no_program_name_can_forge_a_field_or_a_line(host, origin, program):
 	with host.open(origin.destination, program=program) as opener:
 		assert opener.wait()
 	line = ended(host, opener)
-	assert line["id"] == opener.id.hex() and line["level"] == "info" and line["cid"] == "16"
+	assert line["id"] == opener.id.hex() and line["level"] == "info" and line["cid"] == str(CID)
 	assert len(line["program"]) <= 15
 	assert not any("level=error" in each for each in host.lines if "program=" not in each)
 

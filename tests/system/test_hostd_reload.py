@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from support import transfer, wire
+from support.daemon import CID
 from support.hostd import DEFAULT_TIMEOUTS
 from support.origin import Origin, SilentPort, exchange, match, pair
 
@@ -96,7 +97,7 @@ def test_a_configuration_that_is_gone_is_refused_and_the_old_one_stays(start, or
 def test_a_listener_that_was_added_answers(start, origin):
 	host = start("allow 127.0.0.1")
 	added = host.path.with_name("added.sock")
-	host.configure("allow 127.0.0.1", more=f"listen unix:{added} cid=16")
+	host.configure("allow 127.0.0.1", more=f"listen unix:{added} cid={CID}")
 	host.reload()
 	wire.wait_until(lambda: not is_refused(host, added), "the new listener answers")
 	with pair(host, origin, path=added) as (opener, accepted):
@@ -106,7 +107,7 @@ def test_a_listener_that_was_added_answers(start, origin):
 def test_a_listener_that_was_removed_is_gone_and_its_streams_go_on(start, origin):
 	host = start()
 	extra = host.path.with_name("extra.sock")
-	host.configure("allow 127.0.0.1", more=f"listen unix:{extra} cid=16")
+	host.configure("allow 127.0.0.1", more=f"listen unix:{extra} cid={CID}")
 	host.reload()
 	wire.wait_until(lambda: not is_refused(host, extra), "the new listener answers")
 	with pair(host, origin, path=extra) as (opener, accepted):
@@ -120,7 +121,7 @@ def test_a_listener_that_was_removed_is_gone_and_its_streams_go_on(start, origin
 def test_a_listener_whose_cid_changes_stands_for_the_new_one(start, origin):
 	host = start("allow 127.0.0.1")
 	text = host.file.read_text()
-	host.file.write_text(text.replace("other.sock cid=17", "other.sock cid=16"))
+	host.file.write_text(text.replace("other.sock cid=17", f"other.sock cid={CID}"))
 	host.reload()
 	host.wait_verdict(("127.0.0.1", 9), ("dial", "refused"), path=host.other_path)
 	with pair(host, origin, path=host.other_path) as (opener, accepted):
@@ -265,7 +266,7 @@ def test_the_reload_command_tells_success_and_failure(start, origin):
 	host.configure("allow 127.0.0.1")
 	assert host.admin("reload").status == 0
 	host.wait_verdict(("127.0.0.1", 9), ("dial", "refused"))
-	host.configure("allow 127.0.0.2", more="listen unix:/nowhere/at/all.sock cid=16")
+	host.configure("allow 127.0.0.2", more=f"listen unix:/nowhere/at/all.sock cid={CID}")
 	result = host.admin("reload")
 	assert result.status == 1 and "/nowhere/at/all.sock" in result.stdout + result.stderr
 	assert host.verdict(("127.0.0.1", 9)) == ("dial", "refused")
