@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # make unit   builds and runs tests/unit/*.c; UNIT=name,... only those (without test_ and .c)
+# make test-borrowed  CPython's tests without Airlock and with it; BORROWED= gives tests/borrowed/run arguments
 # make test-image  builds the enclave image twice, measures and boots it
 # make fuzz   builds tests/fuzz/fuzz_*.c and runs each for FUZZ_SECONDS; FUZZ=name,... only those
 # make bench  ratios against peers (tests/bench/bench*.py); BENCH=--short shows that it runs
@@ -88,9 +89,12 @@ test:
 test-vm: all
 	AIRLOCK_BUILD=$(BUILD) tests/vm/run $(VM)
 
+test-borrowed: all
+	AIRLOCK_BUILD=$(BUILD) tests/borrowed/run $(BORROWED)
+
 test-image: all
 	AIRLOCK_BUILD=$(BUILD) tests/image/run
 
 .SECONDARY: $(UNIT_NAMES:%=$(BUILD)/obj/program/tests/unit/%.o) \
 	$(FUZZ_NAMES:%=$(BUILD)/obj/fuzz/tests/fuzz/%.o)
-.PHONY: unit fuzz bench test test-vm test-image
+.PHONY: unit fuzz bench test test-vm test-borrowed test-image
