@@ -157,7 +157,7 @@ static void fill_entry(struct socket_entry *entry, int fd, const struct target *
 		flags |= SOCKET_FLAG_VSOCK;
 	atomic_store(&entry->flags, flags);
 	atomic_store(&entry->owner, getpid());
-	entry->fd = fd;
+	atomic_store(&entry->fd, fd);
 	entry->send_buffer = send_buffer;
 	entry->domain = (uint16_t)target->domain;
 	entry->peer = request->destination;

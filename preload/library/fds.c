@@ -156,7 +156,7 @@ bool fds_is_dead(const struct socket_entry *entry)
 	bool is_dead;
 
 	if (owner == getpid())
-		is_dead = fds_cookie(entry->fd) != cookie;
+		is_dead = fds_cookie(atomic_load(&entry->fd)) != cookie;
 	else
 		is_dead = kill(owner, 0) < 0 && errno == ESRCH;
 	errno = saved_errno;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Theory of operation: a cookie's entry stands within WINDOW places behind the place that its hash
 // names. An entry belongs to a cookie from the moment its `cookie` field says so, but counts only
-// when its phase has left NONE. Taking a place over goes phase NONE, then cookie by
-// compare-and-swap: of two takers one wins, and a reader sees the old entry, no entry, or the new
-// one.
+// when its phase has left NONE. A free place is taken by compare-and-swap of its cookie. A used one
+// is taken over by compare-and-swap of its sequence, which makes it the youngest at once: nobody
+// else will choose it while it is being filled. Then goes phase NONE, then the cookie: a reader
+// sees the old entry, no entry, or the new one.
 #include "preload/shared/socket_table.h"
 
 #include <stddef.h>
@@ -36,54 +37,79 @@ struct socket_entry *socket_table_find(struct socket_table *table, uint64_t cook
 	return NULL;
 }
 
-// Moves an entry from one owner to the next. Returns false when somebody else was faster.
-static bool take(struct socket_entry *entry, uint64_t from, uint64_t to)
+static uint64_t next_sequence(struct socket_table *table)
 {
-	if (from != 0)
-		atomic_store_explicit(&entry->phase, SOCKET_PHASE_NONE, memory_order_release);
-	return atomic_compare_exchange_strong(&entry->cookie, &from, to);
+	return atomic_fetch_add(&table->next_sequence, 1) + 1;
 }
 
+// The sequence stays 0 until the place is the caller's: while another is to be had, nobody evicts
+// what has none.
 static struct socket_entry *take_free(struct socket_table *table, uint64_t cookie)
 {
 	for (uint32_t step = 0; step < WINDOW; step++) {
 		struct socket_entry *entry = entry_at(table, first_place(cookie), step);
-		if (atomic_load(&entry->cookie) == 0 && take(entry, 0, cookie))
+		uint64_t free = 0, none = 0;
+
+		if (atomic_load(&entry->cookie) == 0 &&
+			atomic_compare_exchange_strong(&entry->cookie, &free, cookie) &&
+			atomic_compare_exchange_strong(
+				&entry->sequence, &none, next_sequence(table)))
 			return entry;
 	}
 	return NULL;
 }
 
-// The oldest entry that is younger than `than`, so that calls go from the oldest to the youngest.
-static struct socket_entry *next_oldest(struct socket_table *table, uint64_t cookie, uint64_t than)
+// Returns false when somebody else was faster.
+static bool take_over(
+	struct socket_table *table, struct socket_entry *victim, uint64_t sequence, uint64_t cookie)
+{
+	if (!atomic_compare_exchange_strong(&victim->sequence, &sequence, next_sequence(table)))
+		return false;
+	atomic_store_explicit(&victim->phase, SOCKET_PHASE_NONE, memory_order_release);
+	atomic_store(&victim->cookie, cookie);
+	return true;
+}
+
+// The oldest entry that is younger than `*sequence`, which becomes its own, so that calls go from
+// the oldest to the youngest.
+static struct socket_entry *next_oldest(
+	struct socket_table *table, uint64_t cookie, uint64_t *sequence)
 {
 	struct socket_entry *oldest = NULL;
+	uint64_t than = *sequence;
 
 	for (uint32_t step = 0; step < WINDOW; step++) {
 		struct socket_entry *entry = entry_at(table, first_place(cookie), step);
-		if (entry->sequence > than && (!oldest || entry->sequence < oldest->sequence))
-			oldest = entry;
+		uint64_t age = atomic_load(&entry->sequence);
+
+		if (age <= than || (oldest && age >= *sequence))
+			continue;
+		oldest = entry;
+		*sequence = age;
 	}
 	return oldest;
 }
 
 // The oldest dead entry; when all may be alive, the oldest. The window is full, so there is one.
+// *sequence is its sequence.
 static struct socket_entry *choose_victim(struct socket_table *table, uint64_t cookie,
-	bool (*is_dead)(const struct socket_entry *entry))
+	bool (*is_dead)(const struct socket_entry *entry), uint64_t *sequence)
 {
-	struct socket_entry *oldest = next_oldest(table, cookie, 0);
+	uint64_t at = 0;
+	struct socket_entry *oldest = next_oldest(table, cookie, &at);
 
-	for (struct socket_entry *entry = oldest; entry;
-		entry = next_oldest(table, cookie, entry->sequence)) {
-		if (is_dead(entry))
-			return entry;
+	*sequence = at;
+	for (struct socket_entry *entry = oldest; entry; entry = next_oldest(table, cookie, &at)) {
+		if (!is_dead(entry))
+			continue;
+		*sequence = at;
+		return entry;
 	}
 	return oldest ? oldest : entry_at(table, first_place(cookie), 0);
 }
 
-static void reset(struct socket_table *table, struct socket_entry *entry)
+static void reset(struct socket_entry *entry)
 {
-	entry->sequence = atomic_fetch_add(&table->next_sequence, 1) + 1;
 	atomic_store(&entry->flags, 0);
 	atomic_store(&entry->error, 0);
 	atomic_store(&entry->option_length, 0);
@@ -95,11 +121,13 @@ struct socket_entry *socket_table_insert(struct socket_table *table, uint64_t co
 	struct socket_entry *entry = take_free(table, cookie);
 
 	while (!entry) {
-		struct socket_entry *victim = choose_victim(table, cookie, is_dead);
-		if (take(victim, atomic_load(&victim->cookie), cookie))
+		uint64_t sequence;
+		struct socket_entry *victim = choose_victim(table, cookie, is_dead, &sequence);
+
+		if (take_over(table, victim, sequence, cookie))
 			entry = victim;
 	}
-	reset(table, entry);
+	reset(entry);
 	return entry;
 }
 

@@ -42,11 +42,11 @@ struct socket_entry {
 	_Atomic uint32_t phase;
 	_Atomic uint32_t flags;
 	_Atomic int32_t error;
-	_Atomic int32_t owner; // pid that dialled
-	int32_t fd;            // its number there, a hint for eviction
-	int32_t send_buffer;   // SO_SNDBUF to restore once open (stand-in only), 0: none
-	uint64_t sequence;     // age, for eviction
-	uint16_t domain;       // AF_INET or AF_INET6: the program's socket
+	_Atomic int32_t owner;     // pid that dialled
+	_Atomic int32_t fd;        // its number there, a hint for eviction
+	int32_t send_buffer;       // SO_SNDBUF to restore once open (stand-in only), 0: none
+	_Atomic uint64_t sequence; // age, for eviction
+	uint16_t domain;           // AF_INET or AF_INET6: the program's socket
 	uint16_t peer_port;
 	uint16_t local_port;
 	uint16_t reserved;
