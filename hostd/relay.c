@@ -230,7 +230,9 @@ static bool step_send_pending(const struct flow *flow)
 // What a receive said, other than bytes. Returns whether the direction has moved by it.
 static bool flow_note_no_bytes(const struct flow *flow, ssize_t length)
 {
-	if (length == 0) {
+	// shutdown(2) makes a vsock forget an end that has come and was not read yet
+	// (vsock_shutdown in net/vmw_vsock/af_vsock.c resets SOCK_DONE).
+	if (length == 0 || (errno == ENOTCONN && flow_is_up(flow))) {
 		flow->direction->has_ended = true;
 		return true;
 	}
