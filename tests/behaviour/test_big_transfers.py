@@ -77,31 +77,34 @@ GENERATE, DIGEST = words(*BULK, "generate", SIZE, OUT), words(*BULK, "digest")
 
 
 @pytest.mark.slow
+@pytest.mark.limit(600)
 def test_curl_uploads_and_downloads_at_once(both, peers, expected):
 	received = []
 	head = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode()
 	origin = peers.listen(both_ways(received, head, lambda connection: ChunkedBody(connection).readinto))
 	curl = words("curl", "-sS", "-N", "-H", "Expect:", "-T", "-", f"http://{origin.host}:{origin.port}/")
-	pair = both(shell(f"{GENERATE} | {curl} | {DIGEST}"), timeout=80).assert_same()
+	pair = both(shell(f"{GENERATE} | {curl} | {DIGEST}"), timeout=250).assert_same()
 	assert (pair.airlock.status, pair.airlock.stdout) == (0, f"{expected[1]}\n"), pair.describe()
 	assert received == [expected[0]] * 2
 
 
 @pytest.mark.slow
+@pytest.mark.limit(600)
 def test_python_sends_and_receives_at_once(both, peers, expected):
 	received = []
 	origin = peers.listen(both_ways(received))
-	pair = both([*BULK, "exchange", origin.host, origin.port, SIZE, OUT], timeout=80).assert_same()
+	pair = both([*BULK, "exchange", origin.host, origin.port, SIZE, OUT], timeout=250).assert_same()
 	assert pair.airlock.stdout == f"sent: done\nreceived: {expected[1]}\n", pair.describe()
 	assert received == [expected[0]] * 2
 
 
 @pytest.mark.slow
+@pytest.mark.limit(600)
 def test_netcat_sends_and_receives_at_once(both, peers, expected):
 	received = []
 	origin = peers.listen(both_ways(received))
 	pair = both(shell(f"{GENERATE} | {words('nc.openbsd', '-N', origin.host, origin.port)} | {DIGEST}"),
-		timeout=80).assert_same()
+		timeout=250).assert_same()
 	assert (pair.airlock.status, pair.airlock.stdout) == (0, f"{expected[1]}\n"), pair.describe()
 	assert received == [expected[0]] * 2
 

@@ -29,23 +29,25 @@ def test_a_program_without_standard_descriptors_keeps_them_free(airlock, peers, 
 	assert reports[0] == reports[1] == "socket 0 connect 0 next 1\n"
 
 
+@pytest.mark.limit(600)
 def test_ten_thousand_cancelled_attempts_leak_nothing(airlock, hostd, upstreams, probe):
 	"""The dial is held, so each attempt is closed while its gate is shut."""
 	proxy = upstreams.socks5(hold=None)
 	airlock.use(hostd(upstream=proxy.url))
 	before = len(airlock.hostd.open_descriptors())
-	result = airlock.run([probe("descriptors"), "cancelled-attempts", "11.0.0.1", "9", "10000"], timeout=120)
+	result = airlock.run([probe("descriptors"), "cancelled-attempts", "11.0.0.1", "9", "10000"], timeout=400)
 	assert result.stdout == "descriptors more than before: 0\n"
-	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before + 2, 30,
+	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before + 2, 100,
 		"hostd to close every cancelled stream")
 
 
+@pytest.mark.limit(600)
 def test_two_thousand_connections_in_turn_leak_nothing(airlock, peers, probe):
 	origin = peers.listen(peer.echo)
 	airlock.configure()
 	before = len(airlock.hostd.open_descriptors())
 	result = airlock.run([probe("descriptors"), "many-connections", origin.host, origin.port, "2000"],
-		timeout=120)
+		timeout=400)
 	assert result.stdout == "descriptors more than before: 0\n"
-	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before + 2, 30,
+	peer.wait_until(lambda: len(airlock.hostd.open_descriptors()) <= before + 2, 100,
 		"hostd to close every ended stream")
