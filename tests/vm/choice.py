@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Which tests a guest runs."""
 
-# What says most about the transport, within the time that two guests have.
-SHORT = """
+# What says most about the transport, within the time that two guests have: on each kernel,
+EACH = """
 	tests/vm
 	--deselect=vm/test_small_messages.py::test_a_program_that_stalls_for_a_minute_gets_every_message
 	tests/system/test_hostd_gate.py::test_a_stream_becomes_writable_when_its_destination_answers_and_not_before
@@ -11,9 +11,14 @@ SHORT = """
 	tests/system/test_hostd_gate.py::test_a_refused_stream_is_closed_with_its_request_unread
 	tests/system/test_hostd_gate.py::test_status_after_a_refusal_tells_stage_class_and_a_sentence
 	tests/system/test_hostd_gate.py::test_status_with_wait_answers_when_the_dial_is_decided
+	tests/system/test_hostd_ends.py::test_what_both_sides_do_in_one_moment_is_passed_on[finish-close]
 	tests/behaviour/test_big_transfers.py::test_python_sends_and_receives_at_once
 	tests/behaviour/test_connect.py
-	tests/behaviour/test_curl_errors.py
+	tests/behaviour/test_curl_errors.py::test_refused
+	tests/behaviour/test_curl_errors.py::test_timed_out_by_the_network
+	tests/behaviour/test_curl_errors.py::test_unreachable
+	tests/behaviour/test_curl_errors.py::test_denied_by_policy_is_permission_denied
+	tests/behaviour/test_curl_errors.py::test_no_such_name
 	tests/behaviour/test_epoll.py
 	tests/behaviour/test_transfer.py
 	--deselect=behaviour/test_transfer.py::test_every_sending_call_sends_all_that_it_is_given[syscall]
@@ -21,8 +26,13 @@ SHORT = """
 	--deselect=behaviour/test_transfer.py::test_every_sending_call_sends_all_that_it_is_given[sendmmsg]
 	tests/behaviour/test_event_loops.py::test_an_edge_triggered_loop_keeps_ticking
 	tests/behaviour/test_event_loops.py::test_asyncio_keeps_ticking_while_a_dial_that_will_be_granted_is_held
-	tests/behaviour/test_event_loops.py::test_asyncio_keeps_ticking_while_a_dial_that_will_be_refused_is_held[poll]
 	tests/behaviour/test_tls_programs.py::test_curl
+""".split()
+
+# and once what no kernel makes a difference to: programs, and what they are told.
+ONCE = """
+	tests/behaviour/test_curl_errors.py
+	tests/behaviour/test_event_loops.py::test_asyncio_keeps_ticking_while_a_dial_that_will_be_refused_is_held[poll]
 	tests/behaviour/test_tls_programs.py::test_redis_cli
 	tests/behaviour/test_tls_programs.py::test_writability_waits_for_the_handshake
 	tests/behaviour/test_tls_programs.py::test_what_goes_wrong_before_tls_keeps_its_errno[refused]
@@ -42,7 +52,12 @@ LONG = """
 	--ignore=tests/system/test_run_enclave.py
 """.split()
 
-BY_NAME = {"short": SHORT, "long": LONG}
+BY_NAME = {
+	"each": EACH,
+	# What is named twice would run twice.
+	"each-and-once": [word for word in EACH if word.split("::")[0] not in ONCE] + ONCE,
+	"long": LONG,
+}
 
 # Of the long form: the tests' names, as fnmatch(3) has them, and what the guest lacks for them.
 LACKING = [
