@@ -8,8 +8,8 @@ import fnmatch
 import pytest
 
 GATE = "it forwards what the guest sends and tells of room at once: the gate does not hold"
-REFUSED = "it tells the guest nothing when hostd closes a stream with its request unread: a connect that did not wait hangs"
-ABSENT = "it tells the guest nothing when nobody listens: connect() ends after vsock's own 2 s, with ETIMEDOUT"
+REFUSED = "it is silent when hostd closes a stream with its request unread: a connect that did not wait hangs"
+ABSENT = "it is silent when nobody listens: connect() ends after vsock's own 2 s, with ETIMEDOUT"
 HALF_CLOSE = "it keeps a half-close of the guest to itself: the destination waits for an end that never comes"
 FAR_HALF_CLOSE = "it makes a full shutdown of hostd's half-close: the program can send no more"
 LARGE = "it drops a packet of more than one descriptor, which 6.12 makes of more than 32 KiB: the stream stands still"

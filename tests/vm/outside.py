@@ -68,8 +68,8 @@ def main(arguments):
 	signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 	world.enter()
 	begun = time.monotonic()
-	machine = two_machines.Machine(device, lambda more: run.qemu_command(kernel, images, initrd, ["agent"]) + more, run.MEMORY,
-		build, images / "console-device.txt")
+	machine = two_machines.Machine(device, lambda more: run.qemu_command(kernel, images, initrd, ["agent"]) + more,
+		run.MEMORY, build, images / "console-device.txt")
 	try:
 		print(f"== the guest is up after {time.monotonic() - begun:.0f} s", flush=True)
 		transport.far = machine

@@ -117,8 +117,8 @@ def test_two_hundred_streams_at_once(airlock, hostd, peers):
 
 def test_a_close_in_the_guest_ends_the_destinations_connection(airlock, peers):
 	origin = peers.listen(peer.swallow)
-	result = airlock.run([PYTHON, "-c", "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2]))).send(b'x')",
-		origin.host, origin.port])
+	program = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2]))).send(b'x')"
+	result = airlock.run([PYTHON, "-c", program, origin.host, origin.port])
 	assert result.status == 0, result
 	(connection,) = origin.wait_connections(1)
 	assert connection.wait_end() == "eof" and connection.received == b"x"

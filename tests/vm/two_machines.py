@@ -24,12 +24,12 @@ import time
 
 import agent
 import frames
+from support import transport
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 PROGRAM = "vhost-device-vsock"
 MODULES = ["virtio_console", "vmw_vsock_virtio_transport"]
-CID = 16
 BOOT_SECONDS = 180
 # The folders of the tests' own fixtures; a configuration names files in others of them.
 FOLDER = re.compile(r"/tmp/airlock-[^/\s:\"']+")
@@ -137,7 +137,7 @@ class Machine:
 
 	def __init__(self, device, qemu, memory, build, console):
 		"""device: the program of that name; qemu(options): the command that boots the guest with these more; memory:
-		how many MiB that gives it."""
+		how many MiB that gives it; console: a file for what the guest says, device.txt beside it for the device."""
 		# Not below /tmp/airlock-*, which goes to the guest.
 		self._place = pathlib.Path(tempfile.mkdtemp(prefix="two-machines-", dir="/tmp"))
 		self._paths = self._place / "host"
@@ -152,15 +152,17 @@ class Machine:
 			raise
 
 	def _boot(self, device, qemu, memory, console):
-		log = self._open(self._place / "device.txt")
-		backend = self._start([device, "--guest-cid", str(CID), "--socket", str(self._place / "vhost"), "--uds-path",
+		log = self._open(console.with_name("device.txt"))
+		backend = self._start([device, "--guest-cid", str(transport.CID), "--socket", str(self._place / "vhost"), "--uds-path",
 			str(self._paths)], stdout=log, stderr=log)
 		self._wait(lambda: (self._place / "vhost").exists(), 20, backend, f"{PROGRAM} makes its socket")
 		guest = self._start(qemu([
 			"-chardev", f"socket,id=port,path={self._place}/port", "-device", "virtio-serial-pci",
 			"-device", f"virtserialport,chardev=port,name={agent.PORT}",
 			"-chardev", f"socket,id=vsock,path={self._place}/vhost", "-device", "vhost-user-vsock-pci,chardev=vsock",
-			"-object", f"memory-backend-memfd,id=memory,size={memory}M,share=on", "-machine", "memory-backend=memory"]), stdout=self._open(console), stderr=subprocess.STDOUT)
+			# The device maps the guest's memory.
+			"-object", f"memory-backend-memfd,id=memory,size={memory}M,share=on", "-machine", "memory-backend=memory"]),
+			stdout=self._open(console), stderr=subprocess.STDOUT)
 		self._wait(self._broker.is_ready.is_set, BOOT_SECONDS, guest, "the guest's agent is there")
 
 	def _open(self, path):
@@ -189,12 +191,6 @@ class Machine:
 		if hasattr(self, "_broker"):
 			self._broker.stop()
 		shutil.rmtree(self._place)
-
-	def device_said(self):
-		return (self._place / "device.txt").read_text(errors="replace")
-
-	def is_alive(self):
-		return all(process.poll() is None for process in self._processes)
 
 	# --- endpoints
 
