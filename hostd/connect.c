@@ -186,8 +186,10 @@ void connect_on_opener(struct session *session, uint32_t events)
 	if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
 		return;
 	// A program may have ended its sending side early; only one that is gone altogether is
-	// given up.
-	if (stream_probe(session->opener.fd) == 0)
+	// given up, and not when it has sent something already: where the gate does not hold it was
+	// told that it is connected, and that its bytes are on their way.
+	if (stream_probe(session->opener.fd) == 0 ||
+		stream_has_more_than_request(session->opener.fd))
 		return;
 	outcome_set(&outcome, OUTCOME_STAGE_DIAL, OUTCOME_NONE, "the opener went away");
 	session_close(session, &outcome);

@@ -327,6 +327,13 @@ int stream_peek_request(int fd, uint8_t request[static REQUEST_SIZE])
 	return receive(fd, request, REQUEST_SIZE, MSG_PEEK);
 }
 
+bool stream_has_more_than_request(int fd)
+{
+	uint8_t bytes[REQUEST_SIZE + 1];
+
+	return receive(fd, bytes, sizeof(bytes), MSG_PEEK) > REQUEST_SIZE;
+}
+
 int stream_open_gate(int fd, enum endpoint_transport transport)
 {
 	int result = transport == ENDPOINT_VSOCK ? set_vsock_window(fd, STREAM_HOST_WINDOW) : 0;

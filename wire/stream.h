@@ -68,6 +68,9 @@ int stream_listen(
 // EOF, -EAGAIN, or another -errno.
 int stream_peek_request(int fd, uint8_t request[static REQUEST_SIZE]) MUST_CHECK;
 
+// Whether bytes wait behind the request, which must not have been consumed: the opener has no gate.
+bool stream_has_more_than_request(int fd) MUST_CHECK;
+
 // Grants: gives the stream its full window, then consumes the request, which makes the opener
 // writable. The whole request must have been peeked before; -EPROTO when it is not there.
 int stream_open_gate(int fd, enum endpoint_transport transport) MUST_CHECK;

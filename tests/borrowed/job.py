@@ -76,6 +76,7 @@ def run_cases(directory, module, prefix, arguments, environment):
 			with open(results, "a") as more:
 				more.write(json.dumps({"case": case, "outcome": "failed",
 					"text": f"never ended, or ended the program with {status}"}) + "\n")
+	sys.exit(f"{module} ended too early, with {status}")
 
 
 def count_streams():
@@ -89,7 +90,7 @@ def main(directory, module, way, *arguments):
 	world.enter()
 	hide_vsock()
 	socket.sethostname("localhost")  # some cases look their own host up
-	dns = dns_server.DnsServer()
+	dns_server.DnsServer()  # knows no name
 	environment = airlock.clean_environment(directory, TMPDIR=str(directory))
 	if way == "native":
 		run_cases(directory, module, [], arguments, environment)

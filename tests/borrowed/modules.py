@@ -30,7 +30,6 @@ SOCKETS = {
 	"test_asyncore": [],
 	"test_asynchat": [],
 	"test_logging": LOGGERS,
-	"test_largefile": ["*Socket*"],
 	"test_multiprocessing_fork": CONNECTIONS,
 	"test_multiprocessing_spawn": CONNECTIONS,
 	"test_multiprocessing_forkserver": CONNECTIONS,

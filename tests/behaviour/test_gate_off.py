@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Programs where the gate does not hold: `gate off` is what `gate auto` comes to there."""
+import pytest
+
+from support import peer
+
+# A connect with a timeout is a non-blocking one, and without a gate it succeeds before the destination has answered.
+SEND_AND_STAY = """
+import socket, sys, time
+stream = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+stream.sendall(b"last words")
+print("sent", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.stand_in("over AF_VSOCK the gate is there all the same, and holds the bytes back")
+def test_what_a_program_sent_arrives_though_it_is_gone_before_the_answer(airlock, hostd, upstreams, peers, background):
+	proxy = upstreams.socks5(hold=None)
+	airlock.use(hostd(upstream=proxy.url))
+	airlock.configure(gate="off")
+	origin = peers.listen(peer.swallow)
+	program = background(airlock.popen(["/usr/bin/python3", "-c", SEND_AND_STAY, origin.host, origin.port]))
+	program.wait_line("sent")
+	proxy.wait_asked()
+	program.stop()
+	proxy.release()
+	connection = origin.wait_connections()[0]
+	connection.wait_end()
+	assert connection.received == b"last words"
+	assert connection.end == "eof"
+	peer.wait_until(lambda: "streams relaying 0\n" in airlock.hostd.admin("status").stdout, what="the stream's end")
