@@ -10,6 +10,8 @@ import pytest
 
 from support import peer, process, transport, wire, world
 from support.airlock import library
+from support.daemon import Host
+from support.origin import Origin, exchange, pair
 
 MANY = """
 import resource, selectors, socket, sys
@@ -106,6 +108,22 @@ def test_a_program_learns_that_hostd_was_killed(airlock, peers, probe, backgroun
 	assert program.has_ended(20), program.output
 	hostd.stop()
 	assert "end: -1 ECONNRESET" in program.lines, program.output
+
+
+def test_ends_that_meet_are_both_orderly(directory):
+	"""A vsock whose own side is shut down forgets the other's end: that is no failure to tell the destination of."""
+	host = Host(directory, "allow 127.0.0.0/8")
+	try:
+		with Origin() as origin:
+			for _ in range(10):
+				with pair(host, origin) as (opener, accepted):
+					exchange(opener, accepted)
+					with host.stopped():
+						accepted.shutdown(socket.SHUT_WR)
+						opener.close()
+					assert accepted.recv(1) == b""
+	finally:
+		host.stop()
 
 
 def test_a_gate_is_held_for_as_long_as_it_is_asked(hostd):
