@@ -3,6 +3,7 @@
 are as if they ran here. tests/vm/outside.py runs this."""
 import signal
 import threading
+import time
 
 from support import bulk, peer, process, transport
 from support.airlock import PATH
@@ -139,9 +140,10 @@ print(sock.recv(1))
 
 
 def test_what_was_sent_before_a_close_arrives(airlock, peers):
-	"""As much as all buffers take, to a destination that reads it ten seconds later."""
+	"""As much as all buffers take, to a destination that reads it ten seconds later: longer than the guest's kernel
+	waits for the end."""
 	def serve(connection):
-		connection.hold(10)
+		connection.hold()
 		connection.read_all()
 	origin = peers.listen(serve)
 	program = """
@@ -158,6 +160,8 @@ print(sent)
 """
 	result = airlock.run([PYTHON, "-c", program, origin.host, origin.port])
 	(connection,) = origin.wait_connections(1)
+	time.sleep(10)
+	connection.release()
 	assert connection.wait_end(30) == "eof"
 	assert len(connection.received) == int(result.stdout)
 
