@@ -60,9 +60,12 @@ BY_NAME = {
 
 # Of the long form: the tests' names, as fnmatch(3) has them, and what the guest lacks for them.
 LACKING = [
+	("behaviour/test_event_loops.py::test_node_keeps_ticking", "there is no node"),
 	("behaviour/test_enclave_init.py::test_nothing_is_mounted_twice", "there is no /tmp without a mount of its own"),
 	("system/test_hostd_ends.py::test_what_comes_with_the_request_is_passed_on*",
 		"there is no room for more than the request before it is granted"),
+	("system/test_hostd_logs.py::test_garbage_is_logged_without_its_bytes",
+		"there is no ECONNRESET from a vsock that is closed with bytes unread"),
 ]
 # Fixtures that are about the stand-in.
 STAND_INS = {"tap": "what lies between is a unix socket's relay"}
