@@ -100,13 +100,6 @@ static void accept_some(struct tls_server *server)
 
 // --- the loop
 
-// A program that has closed its side relies on what it wrote being delivered, as with TCP; all
-// others lose their streams now.
-static bool has_left_bytes(const struct tls_stream *stream)
-{
-	return stream->state == TLS_STREAM_RELAY && stream_probe(stream->program.fd) < 0;
-}
-
 static void close_listener(struct tls_server *server)
 {
 	const struct endpoint *listen = &server->settings->tls_listen;
@@ -119,6 +112,7 @@ static void close_listener(struct tls_server *server)
 	server->listener = -1;
 }
 
+// Only streams that programs have left bytes on may go on.
 static void begin_stop(struct tls_server *server)
 {
 	struct signalfd_siginfo signal;
@@ -134,7 +128,7 @@ static void begin_stop(struct tls_server *server)
 		struct tls_stream *stream = server->slots[i];
 
 		if (stream->state != TLS_STREAM_FREE && stream->state != TLS_STREAM_ENDED &&
-			!has_left_bytes(stream))
+			!tls_stream_has_left_bytes(stream))
 			tls_stream_close(stream, NULL);
 	}
 }

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -161,9 +162,27 @@ struct tls_stream *tls_stream_find(
 	return stream;
 }
 
+// Nothing of the program's is read before RELAY but what is held.
+static bool has_sent(const struct tls_stream *stream)
+{
+	char byte;
+
+	if (!stream->is_granted)
+		return stream_has_more_than_request(stream->program.fd);
+	return stream->held_length > 0 ||
+	       recv(stream->program.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool tls_stream_has_left_bytes(const struct tls_stream *stream)
+{
+	return stream_probe(stream->program.fd) < 0 &&
+	       (stream->state == TLS_STREAM_RELAY || has_sent(stream));
+}
+
 bool tls_stream_lost_program(struct tls_stream *stream, uint32_t events)
 {
-	if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || stream_probe(stream->program.fd) == 0)
+	if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ||
+		stream_probe(stream->program.fd) == 0 || tls_stream_has_left_bytes(stream))
 		return false;
 	tls_stream_close(stream, NULL);
 	return true;

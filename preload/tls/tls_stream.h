@@ -119,7 +119,11 @@ void tls_stream_handle_event(struct tls_stream *stream, enum tls_part part, uint
 void tls_stream_handle_deadline(struct tls_stream *stream);
 void tls_stream_run(struct tls_stream *stream); // it had more to do
 
-// Whether the program has closed altogether; then the stream has been closed.
+// Whether the program has closed, relying as with TCP on what it wrote being delivered. It can have
+// written before TLS was up: with tls=auto, or where the gate does not hold.
+bool tls_stream_has_left_bytes(const struct tls_stream *stream);
+
+// Whether the program has closed altogether and left nothing; then the stream has been closed.
 bool tls_stream_lost_program(struct tls_stream *stream, uint32_t events);
 
 // --- the states

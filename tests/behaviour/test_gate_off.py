@@ -2,7 +2,7 @@
 """Programs where the gate does not hold: `gate off` is what `gate auto` comes to there."""
 import pytest
 
-from support import peer
+from support import peer, tls_origin
 
 # A connect with a timeout is a non-blocking one, and without a gate it succeeds before the destination has answered.
 SEND_AND_STAY = """
@@ -30,3 +30,21 @@ def test_what_a_program_sent_arrives_though_it_is_gone_before_the_answer(airlock
 	assert connection.received == b"last words"
 	assert connection.end == "eof"
 	peer.wait_until(lambda: "streams relaying 0\n" in airlock.hostd.admin("status").stdout, what="the stream's end")
+
+
+SEND_CLOSE_AND_STAY = SEND_AND_STAY.replace("print", "stream.close()\nprint")
+
+
+@pytest.mark.parametrize("route, gate", [("tls", "off"), ("tls tls=auto", "auto")])
+@pytest.mark.parametrize("program", [SEND_CLOSE_AND_STAY, SEND_CLOSE_AND_STAY.replace("60", "0")], ids=["stays", "ends"])
+def test_what_a_program_sent_before_the_handshake_arrives(tls, peers, dns, pki, background, program, route, gate):
+	context = tls_origin.context(pki.root.issue("good.test"))
+	origin = peers.listen(tls_origin.serve(context, tls_origin.swallow, before=lambda connection: connection.hold()))
+	dns.add("good.test", origin.host)
+	tls.configure(f"route * {route}", gate=gate)
+	running = background(tls.airlock.popen(["/usr/bin/python3", "-c", program, "good.test", origin.port]))
+	running.wait_line("sent")
+	connection = origin.wait_connections()[0]
+	connection.release()
+	connection.wait_end()
+	assert connection.received == b"last words"
