@@ -436,15 +436,15 @@ SIGNATURE = [
 
 TIMESTAMP = [
 	case("before the leaf's validity", 16, reason="outside", payload={"timestamp": (NOW - HOUR) * 1000}),
-	case("after the leaf's validity", 16, reason="outside", payload={"timestamp": (NOW + 4 * HOUR) * 1000}),
+	case("after the leaf's validity", 16, reason="outside", payload={"timestamp": (NOW + 30 * HOUR) * 1000}),
 	case("minutes in the future", 16, ahead=300, reason="in the future"),
 	case("a few seconds in the future", ACCEPTED, ahead=20),
 	case("young enough", ACCEPTED, options=("--any-image", "--max-age", "5m")),
-	case("older than the maximum age", 16, leaf={"lifetime": (-HOUR, HOUR)}, payload={"timestamp": (NOW - 600) * 1000},
+	case("older than the maximum age", 16, leaf={"lifetime": (-DAY, HOUR)}, payload={"timestamp": (NOW - 600) * 1000},
 		options=("--any-image", "--max-age", "5m")),
-	case("older than the policy's maximum age", 16, leaf={"lifetime": (-HOUR, HOUR)},
+	case("older than the policy's maximum age", 16, leaf={"lifetime": (-DAY, HOUR)},
 		payload={"timestamp": (NOW - 600) * 1000}, policy="pcr0 {pcr0}\nmax-age 5m\n"),
-	case("older than the smaller of two maxima", 16, leaf={"lifetime": (-HOUR, HOUR)},
+	case("older than the smaller of two maxima", 16, leaf={"lifetime": (-DAY, HOUR)},
 		payload={"timestamp": (NOW - 600) * 1000}, policy="pcr0 {pcr0}\nmax-age 1h\n", options=("--max-age", "5m")),
 	case("a maximum age at the document's own time", 16, options=("--any-image", "--time", "document", "--max-age", "1h")),
 ]
