@@ -18,8 +18,8 @@
 #define VERBS_MAX_GATES     64 // GATE requests held by a worker at a time; more are answered "busy"
 #define VERBS_LINGER        2000 // ms
 #define VERBS_UPSTREAM_TTL  60   // seconds, for names that only the upstream proxy resolves
-#define VERBS_STATUS_GRACE  100  // ms that a STATUS waits for a request that has not come yet
-#define VERBS_STATUS_RETRY  5    // ms between two looks for it
+#define VERBS_STATUS_GRACE  2000 // ms that a STATUS waits for a request that has not come yet
+#define VERBS_STATUS_RETRY  5    // ms between the first two looks for it; later ones grow rarer
 #define VERBS_STATUS_MARGIN 1000 // ms that a STATUS may wait longer than a dial
 
 // Consumes the request, ends our side, waits for the opener's end.
@@ -166,13 +166,11 @@ static void verbs_await_decision(struct session *session)
 		session_set_deadline(session, 0);
 }
 
-// Whether an unknown id can still be that of a request on its way.
-static bool verbs_may_come(const struct session *session)
+// Whether an unknown id can still be that of a request on its way, after waiting so many ms.
+static bool verbs_may_come(const struct session *session, uint64_t waited)
 {
-	struct worker *worker = session->worker;
-
-	return worker->now - session->active_at < VERBS_STATUS_GRACE &&
-	       !recent_has(worker->shared->recent, session->cid, session->awaited_id);
+	return waited < VERBS_STATUS_GRACE &&
+	       !recent_has(session->worker->shared->recent, session->cid, session->awaited_id);
 }
 
 // Answers, or waits for what there is to wait for.
@@ -180,11 +178,12 @@ static void verbs_pursue_status(struct session *session)
 {
 	struct outcome outcome;
 	enum outcomes_answer found = verbs_find_outcome(session, &outcome);
+	uint64_t waited = session->worker->now - session->active_at;
 
 	if (found == OUTCOMES_PENDING)
 		verbs_await_decision(session);
-	else if (found == OUTCOMES_UNKNOWN && verbs_may_come(session))
-		session_set_deadline(session, VERBS_STATUS_RETRY);
+	else if (found == OUTCOMES_UNKNOWN && verbs_may_come(session, waited))
+		session_set_deadline(session, VERBS_STATUS_RETRY + waited / 4);
 	else
 		verbs_answer_outcome(session, &outcome);
 }

@@ -140,6 +140,15 @@ def test_status_with_wait_knows_a_stream_that_was_opened_just_before(host):
 				assert host.outcome(opener.id, wait=True)[:2] == ("dial", "refused")
 
 
+def test_status_with_wait_waits_for_a_stream_that_is_late(host):
+	"""On a busy machine it may be overtaken by far; an answer before it has come would call it open."""
+	stream_id = wire.new_id()
+	with RefusingPort() as refusing, wire.Opener(host.path, wire.control(wire.STATUS, stream_id + b"\x01")) as waiting:
+		assert waiting.events(select.POLLIN, 0.5) == 0
+		with host.open(refusing.destination, stream_id=stream_id):
+			assert wire.Answer(waiting.receive_all()).outcome()[:2] == ("dial", "refused")
+
+
 def test_many_waiters_for_one_stream_are_all_answered(host):
 	with SilentPort() as silent, host.open(silent.destination) as opener:
 		wait_dialling(host, opener)
