@@ -19,6 +19,7 @@ DIFFERENCES = {
 	"test.test_socket.*.testWriteNonBlocking": MORE_IN_FLIGHT,
 	"test.test_epoll.TestEPoll.test_control_and_wait": TWO_STEPS,
 	"test.test_epoll.TestEPoll.test_fromfd": TWO_STEPS,
+	"test.test_asyncore.TestAPI_UseIPv*.test_connection_attributes": TWO_STEPS,
 }
 
 SOMETIMES = {
@@ -26,4 +27,5 @@ SOMETIMES = {
 	"test.test_socket.*.testWriteNonBlocking",
 	"test.test_epoll.TestEPoll.test_control_and_wait",
 	"test.test_epoll.TestEPoll.test_fromfd",
+	"test.test_asyncore.TestAPI_UseIPv*.test_connection_attributes",
 }

@@ -60,5 +60,5 @@ SHORT = """
 	test_asyncio.test_events test_socket test_ssl test_ftplib test_asyncio.test_sendfile test_asyncio.test_sock_lowlevel
 	test_asyncio.test_streams test_asyncio.test_sslproto test_asyncio.test_unix_events test_asyncio.test_server test_asyncore
 	test_asynchat test_httplib test_httpservers test_socketserver test_urllib2_localnet test_xmlrpc test_epoll test_poll
-	test_select test_fcntl test_signal
+	test_select test_fcntl
 """.split()
