@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Cases whose result with Airlock is another, and why. An entry whose cases pass both ways is an error, except those
-of SOMETIMES, where it depends on which process runs first."""
+"""Cases whose result with Airlock is another, and why. An entry whose cases pass both ways is an error, except with
+a reason of SOMETIMES, where it depends on which process runs first."""
 
 OTHER_SOURCE = "the server sees hostd's port, not the one that the client's getsockname() tells"
 NO_URGENT_DATA = "MSG_OOB is not carried"
@@ -22,10 +22,4 @@ DIFFERENCES = {
 	"test.test_asyncore.TestAPI_UseIPv*.test_connection_attributes": TWO_STEPS,
 }
 
-SOMETIMES = {
-	"test.test_asyncio.test_sendfile.*.test_sendfile_fallback_close_peer_in_the_middle_of_receiving",
-	"test.test_socket.*.testWriteNonBlocking",
-	"test.test_epoll.TestEPoll.test_control_and_wait",
-	"test.test_epoll.TestEPoll.test_fromfd",
-	"test.test_asyncore.TestAPI_UseIPv*.test_connection_attributes",
-}
+SOMETIMES = {MORE_IN_FLIGHT, TWO_STEPS}
