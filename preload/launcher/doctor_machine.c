@@ -8,10 +8,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "preload/launcher/attest_program.h"
 #include "preload/launcher/clock.h"
 #include "preload/launcher/doctor.h"
 #include "preload/launcher/loopback.h"
-#include "preload/launcher/attest_program.h"
 
 #define VERSION_NUMBER(major, minor, patch) ((major)*1000000L + (minor)*1000L + (patch))
 

@@ -9,8 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "preload/launcher/message.h"
 #include "preload/launcher/attest_program.h"
+#include "preload/launcher/message.h"
 
 #define SEED_SIZE 256 // bytes; what one GetRandom of an NSM gives at most
 

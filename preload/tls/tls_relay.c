@@ -14,10 +14,10 @@
 //   With eof=lax an orderly end of the socket is as good as a close_notify.
 // - The program's end of file: close_notify, then shutdown(SHUT_WR) towards hostd.
 // - The program closed altogether: the same, and what the server still says is received until its
-// own
-//   end, though not for long. Most servers send session tickets when they first read, and a socket
-//   that is closed with bytes unread is a reset, which would cost the server what it has not read
-//   yet. Data of the server's after that is a reset, as it is from a TCP socket that was closed.
+//   own end, though not for long. Most servers send session tickets when they first read, and a
+//   socket that is closed with bytes unread is a reset, which would cost the server what it has not
+//   read yet. Data of the server's after that is a reset, as it is from a TCP socket that was
+//   closed.
 // - The program's abort (it closed with bytes unread, ECONNRESET): hostd's side is closed without
 //   either, so nobody takes what came for the whole.
 #include <errno.h>

@@ -162,11 +162,13 @@ struct tls_stream *tls_stream_find(
 	return stream;
 }
 
-// Nothing of the program's is read before RELAY but what is held.
-static bool has_sent(const struct tls_stream *stream)
+// Of a program that has closed. Nothing of its bytes is read before RELAY but what is held.
+static bool must_deliver(const struct tls_stream *stream)
 {
 	char byte;
 
+	if (stream->state == TLS_STREAM_RELAY)
+		return true;
 	if (!stream->is_granted)
 		return stream_has_more_than_request(stream->program.fd);
 	return stream->held_length > 0 ||
@@ -175,14 +177,13 @@ static bool has_sent(const struct tls_stream *stream)
 
 bool tls_stream_has_left_bytes(const struct tls_stream *stream)
 {
-	return stream_probe(stream->program.fd) < 0 &&
-	       (stream->state == TLS_STREAM_RELAY || has_sent(stream));
+	return stream_probe(stream->program.fd) < 0 && must_deliver(stream);
 }
 
 bool tls_stream_lost_program(struct tls_stream *stream, uint32_t events)
 {
 	if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ||
-		stream_probe(stream->program.fd) == 0 || tls_stream_has_left_bytes(stream))
+		stream_probe(stream->program.fd) == 0 || must_deliver(stream))
 		return false;
 	tls_stream_close(stream, NULL);
 	return true;

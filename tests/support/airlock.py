@@ -102,10 +102,13 @@ class Airlock:
 	def config(self):
 		return self._config or self.configure()
 
+	def _placed(self, command, enclave):
+		return transport.enclave_side() + (world.ENCLAVE_PREFIX if enclave else []) + command
+
 	def command(self, command, enclave=True, config=None):
 		run = [str(airlock_program()), "run", "-c", str(config or self.config), "--",
 			*map(str, command)]
-		return transport.enclave_side() + (world.ENCLAVE_PREFIX + run if enclave else run)
+		return self._placed(run, enclave)
 
 	def environment(self, env=None):
 		return clean_environment(self.home, **(env or {}))
@@ -138,5 +141,5 @@ class Airlock:
 	def tool(self, *words, config=None, enclave=False, **options):
 		"""airlock check|explain|doctor ..."""
 		command = [str(airlock_program()), words[0], "-c", str(config or self.config), *map(str, words[1:])]
-		return process.run(transport.enclave_side() + (world.ENCLAVE_PREFIX + command if enclave else command),
+		return process.run(self._placed(command, enclave),
 			env=self.environment(), **options)
