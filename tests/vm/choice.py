@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Which tests a guest runs."""
 
+# Of airlock-tls and the launcher.
+ENCLAVE_PROGRAMS = """
+	tests/behaviour/test_tls_programs.py::test_redis_cli
+	tests/behaviour/test_tls_programs.py::test_writability_waits_for_the_handshake
+	tests/behaviour/test_tls_programs.py::test_what_goes_wrong_before_tls_keeps_its_errno[refused]
+	tests/behaviour/test_launcher_run.py::test_the_status_is_the_programs_own
+	tests/behaviour/test_launcher_run.py::test_with_hostd_there_nothing_is_said
+	tests/behaviour/test_launcher_run.py::test_a_signal_reaches_the_program
+""".split()
+
 # What says most about the transport, within the time that two guests have: on each kernel,
 EACH = """
 	tests/vm
@@ -32,13 +42,17 @@ EACH = """
 ONCE = """
 	tests/behaviour/test_curl_errors.py
 	tests/behaviour/test_event_loops.py::test_asyncio_keeps_ticking_while_a_dial_that_will_be_refused_is_held[poll]
-	tests/behaviour/test_tls_programs.py::test_redis_cli
-	tests/behaviour/test_tls_programs.py::test_writability_waits_for_the_handshake
-	tests/behaviour/test_tls_programs.py::test_what_goes_wrong_before_tls_keeps_its_errno[refused]
-	tests/behaviour/test_launcher_run.py::test_the_status_is_the_programs_own
-	tests/behaviour/test_launcher_run.py::test_with_hostd_there_nothing_is_said
-	tests/behaviour/test_launcher_run.py::test_a_signal_reaches_the_program
-""".split()
+""".split() + ENCLAVE_PROGRAMS
+
+# With two machines: those that have their hostd outside and their program in the guest.
+OUTSIDE = """
+	tests/vm/test_device.py
+	tests/behaviour/test_connect.py
+	tests/behaviour/test_epoll.py
+	tests/behaviour/test_transfer.py
+	tests/behaviour/test_event_loops.py::test_an_edge_triggered_loop_keeps_ticking
+	tests/behaviour/test_tls_programs.py::test_curl
+""".split() + ENCLAVE_PROGRAMS
 
 # Everything that has a stream in it. airlock-attest's files and the scripts for images have none.
 LONG = """

@@ -178,6 +178,13 @@ def make_project(image, build):
 
 # --- the initial RAM disk
 
+def fetch_kernel(version, images):
+	"""The folder of that kernel, as scripts/fetch-kernel leaves it."""
+	kernel = pathlib.Path(os.environ.get("AIRLOCK_KERNELS", images)) / f"linux-{version}"
+	subprocess.run([TOP / "scripts/fetch-kernel", version, kernel], check=True)
+	return kernel
+
+
 def module_files(kernel):
 	"""{name as the kernel says it: file}"""
 	return {file.name.split(".ko")[0].replace("-", "_"): file for file in kernel.glob("lib/modules/*/kernel/**/*.ko*")}

@@ -9,16 +9,15 @@ AIRLOCK_BUILD and AIRLOCK_KERNELS are as for tests/vm/run. The last line is "N p
 """
 import importlib.machinery
 import importlib.util
-import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
+import choice  # noqa: E402
 import device_limits  # noqa: E402
 import guest_image  # noqa: E402
 import inside  # noqa: E402
@@ -27,21 +26,6 @@ from support import process, transport, world  # noqa: E402
 from support.hostd import build_directory  # noqa: E402
 
 KERNEL = "6.12"
-# Those that have their hostd here and their program in the guest.
-TESTS = """
-	tests/vm/test_device.py
-	tests/behaviour/test_connect.py
-	tests/behaviour/test_epoll.py
-	tests/behaviour/test_transfer.py
-	tests/behaviour/test_event_loops.py::test_an_edge_triggered_loop_keeps_ticking
-	tests/behaviour/test_tls_programs.py::test_curl
-	tests/behaviour/test_tls_programs.py::test_redis_cli
-	tests/behaviour/test_tls_programs.py::test_writability_waits_for_the_handshake
-	tests/behaviour/test_tls_programs.py::test_what_goes_wrong_before_tls_keeps_its_errno[refused]
-	tests/behaviour/test_launcher_run.py::test_the_status_is_the_programs_own
-	tests/behaviour/test_launcher_run.py::test_with_hostd_there_nothing_is_said
-	tests/behaviour/test_launcher_run.py::test_a_signal_reaches_the_program
-""".split()
 
 
 def load_run():
@@ -59,8 +43,7 @@ def main(arguments):
 	run, build = load_run(), build_directory()
 	images = build / "vm"
 	run.prepare(build, images)
-	kernel = pathlib.Path(os.environ.get("AIRLOCK_KERNELS", images)) / f"linux-{KERNEL}"
-	subprocess.run([guest_image.TOP / "scripts/fetch-kernel", KERNEL, kernel], check=True)
+	kernel = guest_image.fetch_kernel(KERNEL, images)
 	guest_image.MODULES += two_machines.MODULES
 	initrd = images / f"initrd-{KERNEL}-device.img"
 	guest_image.make_initrd(initrd, kernel)
@@ -73,7 +56,7 @@ def main(arguments):
 	try:
 		print(f"== the guest is up after {time.monotonic() - begun:.0f} s", flush=True)
 		transport.far = machine
-		inside.run_tests(arguments or TESTS, device_limits.Limits())
+		inside.run_tests(arguments or choice.OUTSIDE, device_limits.Limits())
 	finally:
 		machine.stop()
 
