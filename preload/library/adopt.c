@@ -62,7 +62,7 @@ bool adopt_stream_slowly(int fd)
 	if (entry && atomic_load(&entry->phase) == SOCKET_PHASE_MOVED)
 		stream = fetch(entry);
 	if (stream >= 0)
-		is_adopted = swap_socket(fd, stream) == 0;
+		is_adopted = swap_socket(fd, cookie, stream) == 0;
 	if (is_adopted)
 		fds_set_unknown(fd);
 	errno = saved_errno;

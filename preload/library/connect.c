@@ -59,7 +59,7 @@ static int report(int fd, struct socket_entry *entry, int result)
 	atomic_fetch_or(&entry->flags, SOCKET_FLAG_CONNECT_TOLD);
 	if (result < 0) {
 		int dissolved = dial_dissolve(fd, entry);
-		if (dissolved < 0)
+		if (dissolved < 0 && dissolved != -EBADF)
 			log_line(SETTINGS_LOG_WARN,
 				"a failed connect's socket could not be renewed");
 	}

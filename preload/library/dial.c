@@ -190,6 +190,7 @@ static void log_dialled(const struct target *target, const struct request *reque
 int dial_replace(int fd, const struct target *target, struct socket_entry **entry)
 {
 	struct state *state = library_state();
+	uint64_t cookie = fds_cookie(fd);
 	struct request request;
 	int send_buffer = 0;
 	UNCANCELLED;
@@ -208,8 +209,8 @@ int dial_replace(int fd, const struct target *target, struct socket_entry **entr
 		stream_restore_send_buffer(stream, send_buffer);
 	socket_entry_publish(*entry, SOCKET_PHASE_PENDING);
 	if (fork_guard_has_forked())
-		adopt_announce(fd, fds_cookie(fd), fds_cookie(stream));
-	int result = swap_socket(fd, stream);
+		adopt_announce(fd, cookie, fds_cookie(stream));
+	int result = swap_socket(fd, cookie, stream);
 	if (result < 0)
 		return result;
 	fds_set_stream(fd, *entry);
@@ -225,7 +226,7 @@ int dial_dissolve(int fd, struct socket_entry *entry)
 
 	if (tcp < 0)
 		return tcp;
-	result = swap_socket(fd, tcp);
+	result = swap_socket(fd, atomic_load(&entry->cookie), tcp);
 	if (result < 0)
 		return result;
 	fds_set_plain(fd);

@@ -67,15 +67,16 @@ static void replace_duplicate(int duplicate, void *context)
 	duplicates->are_there = true;
 }
 
-int swap_socket(int fd, int replacement)
+int swap_socket(int fd, uint64_t cookie, int replacement)
 {
-	uint64_t cookie = fds_word(fd) & FD_SHARED ? fds_cookie(fd) : 0;
 	struct duplicates duplicates = {.replacement = replacement};
+	bool is_shared = fds_word(fd) & FD_SHARED;
 	int result = copy_status_flags(fd, replacement);
 
+	// As late as can be: a dial, or an answer, may have taken seconds.
 	if (result == 0)
-		result = replace(fd, replacement);
-	if (result == 0 && cookie != 0)
+		result = fds_cookie(fd) == cookie ? replace(fd, replacement) : -EBADF;
+	if (result == 0 && is_shared)
 		fds_visit_duplicates(fd, cookie, replace_duplicate, &duplicates);
 	if (result == 0)
 		fds_clear_bits(fd, duplicates.are_there ? FD_TOUCHED : FD_SHARED | FD_TOUCHED);

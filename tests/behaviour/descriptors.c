@@ -6,9 +6,12 @@
 #include <dirent.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -342,7 +345,76 @@ static void passed_on(void)
 	waitpid(child, NULL, 0);
 }
 
+struct dial {
+	int fd;
+	_Atomic pid_t thread;
+	_Atomic bool has_ended;
+	long result;
+	int error;
+};
+
+static void *dial(void *context)
+{
+	struct dial *dial = context;
+	dial->thread = gettid();
+	dial->result = probe_connect(dial->fd);
+	dial->error = errno;
+	dial->has_ended = true;
+	return NULL;
+}
+
+static bool is_asleep(pid_t thread)
+{
+	char path[64], text[16] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", thread);
+	int fd = must("open", open(path, O_RDONLY));
+	must("read", (int)read(fd, text, sizeof(text) - 1));
+	close(fd);
+	return atoi(text) == SYS_clock_nanosleep;
+}
+
+// A listener that has as many connections waiting as it may: connect() to it gives EAGAIN.
+static int full_listener(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listener = must("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	must("bind", bind(listener, (struct sockaddr *)&address, sizeof(address)));
+	must("listen", listen(listener, 0));
+	for (int fd = -1, refused = 0; !refused; close(fd)) {
+		fd = must("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+		refused = connect(fd, (struct sockaddr *)&address, sizeof(address));
+	}
+	return listener;
+}
+
+// What a thread connects is closed by another one, and its number is a file's before hostd, which
+// is this program itself, has accepted.
+static void reuse_while_dialling(void)
+{
+	struct stat file, now;
+	struct dial attempt = {.fd = probe_socket(0)};
+	int listener = full_listener(probe_arguments[0]), null = open("/dev/null", O_RDWR);
+	pthread_t thread;
+	pthread_create(&thread, NULL, dial, &attempt);
+	while (attempt.thread == 0 || !is_asleep(attempt.thread))
+		sched_yield();
+	must("dup2", dup2(null, attempt.fd));
+	while (!attempt.has_ended) {
+		int fd = accept(listener, NULL, NULL);
+		if (fd >= 0)
+			wait_for(fd, POLLIN); // a request, or the end of what filled the listener
+		close(fd);
+	}
+	pthread_join(thread, NULL);
+	say("connect: %ld %s", attempt.result, error_name(attempt.error));
+	fstat(null, &file);
+	fstat(attempt.fd, &now);
+	say("still the file: %d", file.st_rdev == now.st_rdev);
+}
+
 static const struct probe_case cases[] = {
+	{"reuse-while-dialling", reuse_while_dialling},
 	{"reuse-as-socket", reuse_as_socket},
 	{"reuse-as-file", reuse_as_file},
 	{"reuse-as-pair", reuse_as_pair},

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Descriptors duplicated, reused, inherited, passed on; nothing leaks."""
+import re
+
 import pytest
 
 from support import peer
@@ -27,6 +29,15 @@ def test_a_program_without_standard_descriptors_keeps_them_free(airlock, peers, 
 		run([probe("descriptors"), "standard-input", origin.host, origin.port, report])
 		reports.append(report.read_text())
 	assert reports[0] == reports[1] == "socket 0 connect 0 next 1\n"
+
+
+@pytest.mark.stand_in("its listener is a unix socket")
+def test_what_has_the_number_of_a_socket_that_was_closed_while_it_dialled_stays(airlock, probe):
+	path = airlock.home / "busy.sock"
+	airlock.configure(endpoint=f"unix:{path}")
+	result = airlock.run([probe("descriptors"), "reuse-while-dialling", "11.0.0.1", "9", path])
+	# A dial that gave up meanwhile, on a busy machine, is ENETUNREACH.
+	assert re.fullmatch("connect: -1 (EBADF|ENETUNREACH)\\nstill the file: 1\\n", result.stdout), result
 
 
 @pytest.mark.limit(600)
