@@ -37,6 +37,16 @@ static void set_class(int fd, uint8_t class_and_cut)
 		atomic_store_explicit(&fds_words[fd], new, memory_order_relaxed);
 }
 
+static void settle_for_plain(int fd)
+{
+	const uint8_t kept = FD_SHARED | FD_TOUCHED;
+
+	if ((unsigned)fd >= FDS_COUNT)
+		return;
+	uint8_t unknown = fds_word(fd) & kept;
+	atomic_compare_exchange_strong(&fds_words[fd], &unknown, unknown | FD_PLAIN);
+}
+
 static uint8_t class_of(const struct socket_entry *entry)
 {
 	uint32_t flags = atomic_load_explicit(&entry->flags, memory_order_relaxed);
@@ -111,7 +121,16 @@ struct socket_entry *fds_find(int fd)
 {
 	struct socket_entry *entry = look_up(fd);
 
-	set_class(fd, entry ? class_of(entry) : FD_PLAIN);
+	// PLAIN is never doubted again, and another thread may put a stream here meanwhile: then
+	// the second look finds it, or its class is there when ours is to replace UNKNOWN.
+	if (!entry && !fds_is_plain(fd)) {
+		set_class(fd, FD_UNKNOWN);
+		entry = look_up(fd);
+		if (!entry)
+			settle_for_plain(fd);
+	}
+	if (entry)
+		set_class(fd, class_of(entry));
 	return entry;
 }
 

@@ -282,7 +282,7 @@ ssize_t airlock_write(int fd, const void *buffer, size_t length)
 	sent = real_send(fd, buffer, length, MSG_NOSIGNAL);
 	if (sent >= 0 || errno != ENOTSOCK)
 		return sent >= 0 ? sent : finish_buffer(fd, buffer, length, 0);
-	fds_set_plain(fd); // closed unseen, and the number is something else's now
+	(void)fds_find(fd); // closed unseen, and the number is something else's now
 	errno = saved_errno;
 	return real_write(fd, buffer, length);
 }
@@ -316,7 +316,7 @@ ssize_t airlock_writev(int fd, const struct iovec *pieces, int count)
 	}
 	if (sent >= 0 || errno != ENOTSOCK)
 		return sent >= 0 ? sent : finish(fd, &message, 0);
-	fds_set_plain(fd);
+	(void)fds_find(fd);
 	errno = saved_errno;
 	return real_writev(fd, pieces, count);
 }
