@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "preload/library/result.h"
+
 #define WAIT_ROUNDS       100
 #define ROUND_NANOSECONDS 100000
 
@@ -35,8 +37,11 @@ void fork_guard_leave(const int *unused)
 	atomic_fetch_sub(&dials, 1);
 }
 
+// fork() is no cancellation point.
 static void before_fork(void)
 {
+	UNCANCELLED;
+
 	atomic_fetch_add(&forks, 1);
 	wait_for_none(&dials);
 }

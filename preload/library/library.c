@@ -18,6 +18,7 @@
 #include "preload/library/log.h"
 #include "preload/library/nsm_device.h"
 #include "preload/library/real.h"
+#include "preload/library/result.h"
 #include "preload/shared/name_pool.h"
 
 enum library_stage {
@@ -113,6 +114,7 @@ struct state *library_state(void)
 
 	if (current)
 		return current;
+	UNCANCELLED;
 	struct state *opened = state_open(
 		library.has_state_path ? library.state_path : NULL, settings->digest, &is_shared);
 	errno = saved_errno;

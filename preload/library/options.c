@@ -26,6 +26,7 @@
 static int set_on_tcp(
 	const struct socket_entry *entry, int level, int name, const void *value, socklen_t length)
 {
+	UNCANCELLED;
 	int tcp = options_open_tcp(entry);
 	int result;
 
@@ -95,6 +96,7 @@ int airlock_setsockopt(int fd, int level, int name, const void *value, socklen_t
 static int get_from_tcp(
 	const struct socket_entry *entry, int level, int name, void *value, socklen_t *length)
 {
+	UNCANCELLED;
 	int tcp = options_open_tcp(entry);
 	int result;
 

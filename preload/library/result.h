@@ -33,7 +33,8 @@ static inline void uncancelled_end(const int *state)
 	pthread_setcancelstate(*state, NULL);
 }
 
-// No cancellation until the end of the enclosing block: there are descriptors that only it knows.
+// No cancellation until the end of the enclosing block: there are descriptors that only it knows,
+// or the program's call is no cancellation point (pthreads(7)).
 #define UNCANCELLED                                                                                \
 	__attribute__((cleanup(uncancelled_end), unused)) const int uncancelled_state =            \
 		uncancelled_begin()

@@ -125,6 +125,7 @@ enum socket_phase settle_look(int fd, struct socket_entry *entry)
 
 	if (atomic_load(&entry->phase) != SOCKET_PHASE_PENDING)
 		return atomic_load(&entry->phase);
+	UNCANCELLED;
 	if (!library_has_working_gate() || is_answered(fd)) {
 		if (stream_probe(fd) < 0)
 			error = judge_closed(fd, entry);
@@ -262,6 +263,7 @@ int settle_judge_end(int fd, struct socket_entry *entry)
 {
 	int saved_errno = errno;
 	int error = 0;
+	UNCANCELLED;
 
 	if (!(atomic_load(&entry->flags) & SOCKET_FLAG_RESET_TOLD) && stream_probe(fd) < 0 &&
 		!(atomic_fetch_or(&entry->flags, SOCKET_FLAG_RESET_TOLD) & SOCKET_FLAG_RESET_TOLD))

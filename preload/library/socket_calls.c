@@ -50,6 +50,7 @@ static bool is_connected(int fd, struct socket_entry *entry)
 {
 	uint32_t flags;
 	char byte;
+	UNCANCELLED;
 
 	if (settle_look(fd, entry) != SOCKET_PHASE_OPEN)
 		return false;
@@ -152,6 +153,7 @@ static int count_readable(int fd)
 	char scratch[PEEK_SIZE];
 	struct iovec pieces[PEEK_PIECES];
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = PEEK_PIECES};
+	UNCANCELLED;
 
 	for (size_t i = 0; i < PEEK_PIECES; i++)
 		pieces[i] = (struct iovec){scratch, sizeof(scratch)};
