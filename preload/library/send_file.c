@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 // sendfile and splice: the kernel moves the bytes, we only see to their sizes and their errors.
-// Neither takes MSG_NOSIGNAL, so SIGPIPE waits until it is known whether TCP would have raised it.
 #include "preload/library/transfer.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <time.h>
 
 #include "preload/library/fds.h"
 #include "preload/library/real.h"
@@ -21,51 +19,16 @@ static struct socket_entry *find_stream(int fd)
 	return (fds_classify(fd) & FD_CLASS) == FD_PLAIN ? NULL : fds_find(fd);
 }
 
-// --- SIGPIPE held back in this thread
-
-struct held_signal {
-	sigset_t before;
-	bool was_pending; // the program's own, which stays
-};
-
-static sigset_t only_sigpipe(void)
+static ssize_t prepare(int fd, struct socket_entry *entry, int flags)
 {
-	sigset_t set;
+	int result = send_prepare(fd, entry, flags);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGPIPE);
-	return set;
-}
-
-static void hold_sigpipe(struct held_signal *held)
-{
-	const sigset_t set = only_sigpipe();
-	sigset_t pending;
-
-	pthread_sigmask(SIG_BLOCK, &set, &held->before);
-	held->was_pending = sigismember(&held->before, SIGPIPE) == 1 && sigpending(&pending) == 0 &&
-			    sigismember(&pending, SIGPIPE) == 1;
-}
-
-// Whether the kernel raises it differs between transports and kernels; here the result decides.
-// Returns result.
-static ssize_t release_sigpipe(const struct held_signal *held, ssize_t result, bool is_broken)
-{
-	const struct timespec now = {0};
-	const sigset_t set = only_sigpipe();
-
-	while (is_broken && !held->was_pending && sigtimedwait(&set, NULL, &now) < 0 &&
-		errno == EINTR)
-		;
-	pthread_sigmask(SIG_SETMASK, &held->before, NULL);
 	if (result == -EPIPE)
 		raise(SIGPIPE);
 	return result;
 }
 
-// --- the calls
-
-// Until all is sent, the file ends, or the kernel takes no more. Returns -1 and errno.
+// Until all is sent, the file ends, or the kernel takes no more.
 static ssize_t sendfile_pieces(int to, int from, off_t *offset, size_t count)
 {
 	size_t total = 0;
@@ -75,40 +38,29 @@ static ssize_t sendfile_pieces(int to, int from, off_t *offset, size_t count)
 								    : STREAM_VSOCK_MAX_SEND;
 		ssize_t sent = real_sendfile(to, from, offset, part);
 		if (sent <= 0)
-			return total > 0 || sent == 0 ? (ssize_t)total : -1;
+			return total > 0 || sent == 0 ? (ssize_t)total : send_explain(to);
 		total += (size_t)sent;
 	}
 	return (ssize_t)total;
-}
-
-static ssize_t send_file(
-	int to, const struct socket_entry *entry, int from, off_t *offset, size_t count)
-{
-	if (atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK)
-		return sendfile_pieces(to, from, offset, count);
-	return real_sendfile(to, from, offset, count);
 }
 
 ssize_t airlock_sendfile(int to, int from, off_t *offset, size_t count)
 {
 	struct socket_entry *entry = find_stream(to);
 	int saved_errno = errno;
-	struct held_signal held;
-	bool is_broken = false;
 	ssize_t result;
 	UNCANCELLED; // splice() is a cancellation point of glibc's, sendfile() is none
 
 	if (!entry)
 		return real_sendfile(to, from, offset, count);
-	hold_sigpipe(&held);
-	result = send_prepare(to, entry, 0);
-	if (result == 0)
-		result = send_file(to, entry, from, offset, count);
-	if (result == -1) {
-		is_broken = errno == EPIPE;
-		result = send_explain(to);
+	result = prepare(to, entry, 0);
+	if (result == 0 && (atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK)) {
+		result = sendfile_pieces(to, from, offset, count);
+	} else if (result == 0) {
+		result = real_sendfile(to, from, offset, count);
+		result = result < 0 ? send_explain(to) : result;
 	}
-	return result_return(release_sigpipe(&held, result, is_broken), saved_errno);
+	return result_return(result, saved_errno);
 }
 
 // A pipe's other end is a stream. One piece at a time: splice() returns short counts anyway.
