@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // sendfile and splice: the kernel moves the bytes, we only see to their sizes and their errors.
+// Neither takes MSG_NOSIGNAL, so SIGPIPE waits until it is known whether TCP would have raised it.
 #include "preload/library/transfer.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "preload/library/fds.h"
 #include "preload/library/real.h"
@@ -19,16 +21,64 @@ static struct socket_entry *find_stream(int fd)
 	return (fds_classify(fd) & FD_CLASS) == FD_PLAIN ? NULL : fds_find(fd);
 }
 
-static ssize_t prepare(int fd, struct socket_entry *entry, int flags)
-{
-	int result = send_prepare(fd, entry, flags);
+// --- SIGPIPE held back in this thread
 
+struct held_signal {
+	sigset_t before;
+	bool was_pending; // the program's own, which stays
+};
+
+static sigset_t only_sigpipe(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	return set;
+}
+
+static void hold_sigpipe(struct held_signal *held)
+{
+	const sigset_t set = only_sigpipe();
+	sigset_t pending;
+
+	pthread_sigmask(SIG_BLOCK, &set, &held->before);
+	held->was_pending = sigismember(&held->before, SIGPIPE) == 1 && sigpending(&pending) == 0 &&
+			    sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void forget_sigpipe(const struct held_signal *held)
+{
+	const struct timespec now = {0};
+	const sigset_t set = only_sigpipe();
+
+	while (!held->was_pending && sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
+		;
+}
+
+static ssize_t broken(ssize_t result)
+{
 	if (result == -EPIPE)
 		raise(SIGPIPE);
 	return result;
 }
 
-// Until all is sent, the file ends, or the kernel takes no more.
+// The real call gave `returned`. Whether the kernel has raised SIGPIPE beside EPIPE differs between
+// transports and kernels. Returns what is to be returned, or -errno.
+static ssize_t finish(int to, const struct held_signal *held, ssize_t returned)
+{
+	bool is_broken = returned < 0 && errno == EPIPE;
+	ssize_t result = returned < 0 ? send_explain(to) : returned;
+
+	if (is_broken)
+		forget_sigpipe(held);
+	pthread_sigmask(SIG_SETMASK, &held->before, NULL);
+	return broken(result);
+}
+
+// --- the calls
+
+// Until all is sent, the file ends, or the kernel takes no more. Returns -1 and errno.
 static ssize_t sendfile_pieces(int to, int from, off_t *offset, size_t count)
 {
 	size_t total = 0;
@@ -38,27 +88,34 @@ static ssize_t sendfile_pieces(int to, int from, off_t *offset, size_t count)
 								    : STREAM_VSOCK_MAX_SEND;
 		ssize_t sent = real_sendfile(to, from, offset, part);
 		if (sent <= 0)
-			return total > 0 || sent == 0 ? (ssize_t)total : send_explain(to);
+			return total > 0 || sent == 0 ? (ssize_t)total : -1;
 		total += (size_t)sent;
 	}
 	return (ssize_t)total;
+}
+
+static ssize_t send_file(
+	int to, const struct socket_entry *entry, int from, off_t *offset, size_t count)
+{
+	if (atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK)
+		return sendfile_pieces(to, from, offset, count);
+	return real_sendfile(to, from, offset, count);
 }
 
 ssize_t airlock_sendfile(int to, int from, off_t *offset, size_t count)
 {
 	struct socket_entry *entry = find_stream(to);
 	int saved_errno = errno;
+	struct held_signal held;
 	ssize_t result;
 	UNCANCELLED; // splice() is a cancellation point of glibc's, sendfile() is none
 
 	if (!entry)
 		return real_sendfile(to, from, offset, count);
-	result = prepare(to, entry, 0);
-	if (result == 0 && (atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK)) {
-		result = sendfile_pieces(to, from, offset, count);
-	} else if (result == 0) {
-		result = real_sendfile(to, from, offset, count);
-		result = result < 0 ? send_explain(to) : result;
+	result = broken(send_prepare(to, entry, 0));
+	if (result == 0) {
+		hold_sigpipe(&held);
+		result = finish(to, &held, send_file(to, entry, from, offset, count));
 	}
 	return result_return(result, saved_errno);
 }
@@ -68,14 +125,15 @@ static ssize_t splice_into(struct socket_entry *entry, int from, off64_t *from_o
 	size_t length, unsigned flags)
 {
 	bool is_vsock = atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK;
-	ssize_t result = prepare(to, entry, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
+	int result = send_prepare(to, entry, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
+	struct held_signal held;
 
 	if (result < 0)
-		return result;
+		return broken(result);
 	if (is_vsock && length > STREAM_VSOCK_MAX_SEND)
 		length = STREAM_VSOCK_MAX_SEND;
-	result = real_splice(from, from_offset, to, NULL, length, flags);
-	return result < 0 ? send_explain(to) : result;
+	hold_sigpipe(&held);
+	return finish(to, &held, real_splice(from, from_offset, to, NULL, length, flags));
 }
 
 static ssize_t splice_out_of(struct socket_entry *entry, int from, int to, off64_t *to_offset,

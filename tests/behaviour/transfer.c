@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -359,7 +360,48 @@ static void send_timeout(void)
 	said("send at last", sent);
 }
 
+static volatile sig_atomic_t signals;
+
+static void count_signal(int number)
+{
+	(void)number;
+	signals++;
+}
+
+static void send_to_a_reset(const char *what, bool is_spliced)
+{
+	int pipes[2], fd = probe_connected(), file = file_of((const uint8_t *)"bytes", 5);
+	must("pipe", pipe(pipes));
+	must("write", (int)write(pipes[1], "bytes", 5));
+	must("send", (int)send(fd, "x", 1, MSG_NOSIGNAL));
+	signals = 0;
+	wait_for(fd, POLLIN); // the reset
+	for (int i = 0; i < 2; i++) {
+		if (is_spliced)
+			said(what, splice(pipes[0], NULL, fd, NULL, 1, 0));
+		else
+			said(what, sendfile(fd, file, NULL, 1));
+		say("SIGPIPE %d times", (int)signals);
+	}
+}
+
+// The first call after a reset tells it, the next one is to a broken pipe.
+static void reset_and_sigpipe(void)
+{
+	sigset_t set, pending;
+	signal(SIGPIPE, count_signal);
+	send_to_a_reset("sendfile", false);
+	send_to_a_reset("splice", true);
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	send_to_a_reset("sendfile, SIGPIPE blocked", false);
+	sigpending(&pending);
+	say("pending %d", sigismember(&pending, SIGPIPE));
+}
+
 static const struct probe_case cases[] = {
+	{"reset-and-sigpipe", reset_and_sigpipe},
 	{"echoed", echoed},
 	{"echoed-nonblocking", echoed_nonblocking},
 	{"receive-ways", receive_ways},
