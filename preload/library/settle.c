@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "preload/library/fds.h"
 #include "preload/library/library.h"
@@ -28,15 +30,18 @@
 #define STATUS_TIMEOUT      2000   // ms; hostd answers from a table
 #define STATUS_WAIT_TIMEOUT 130000 // ms; as long as TCP tries at its default of six SYNs (tcp(7))
 
-static int ask_status(
-	const struct socket_entry *entry, bool wait, unsigned timeout_ms, struct outcome *outcome)
+// Who knows what became of the stream.
+static const struct endpoint *endpoint_of(const struct socket_entry *entry)
 {
 	const struct settings *settings = library_settings();
 	bool is_tls = atomic_load(&entry->flags) & SOCKET_FLAG_TLS;
-	UNCANCELLED;
 
-	return control_client_status(is_tls ? &settings->tls_listen : &settings->hostd, entry->id,
-		wait, timeout_ms, outcome);
+	return is_tls ? &settings->tls_listen : &settings->hostd;
+}
+
+static int ask_status(const struct socket_entry *entry, struct outcome *outcome)
+{
+	return control_client_status(endpoint_of(entry), entry->id, false, STATUS_TIMEOUT, outcome);
 }
 
 static void set_open(int fd, struct socket_entry *entry)
@@ -103,7 +108,7 @@ static bool was_open(const struct outcome *outcome)
 static int judge_closed(int fd, const struct socket_entry *entry)
 {
 	struct outcome outcome;
-	int asked = ask_status(entry, false, STATUS_TIMEOUT, &outcome);
+	int asked = ask_status(entry, &outcome);
 
 	if (asked < 0 || outcome.class == OUTCOME_NONE)
 		return guess_failure(fd, asked);
@@ -179,29 +184,72 @@ static int64_t send_timeout(int fd)
 	return (int64_t)timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000;
 }
 
-// Returns 0 when there is something to look at, or settle_wait's -EINPROGRESS, -EINTR, -EBADF.
-static int wait_until(int fd, uint64_t cookie, int64_t deadline)
+// A deadline of 0 is none. Returns 0 when there is something to look at, -EAGAIN after a signal
+// that restarts, or settle_wait's -EINPROGRESS, -EINTR.
+static int wait_until(int fd, short events, int64_t deadline, bool has_timeout)
 {
-	struct pollfd item = {.fd = fd, .events = POLLOUT};
+	struct pollfd item = {.fd = fd, .events = events};
 	int64_t left = deadline - (int64_t)clock_now_ms();
 	int count = poll(&item, 1, deadline == 0 ? -1 : left > 0 ? (int)left : 0);
 
 	if (count == 0)
 		return -EINPROGRESS;
-	if (count < 0 && errno == EINTR && is_interrupted(deadline != 0))
-		return -EINTR;
-	return fds_cookie(fd) == cookie ? 0 : -EBADF;
+	if (count > 0 || errno != EINTR)
+		return 0;
+	return is_interrupted(has_timeout) ? -EINTR : -EAGAIN;
 }
 
-// Without a gate: hostd answers when the dial is decided.
+static int begin_question(const struct socket_entry *entry)
+{
+	UNCANCELLED;
+
+	return control_client_begin_status(endpoint_of(entry), entry->id, true);
+}
+
+static int end_question(int question, struct outcome *outcome)
+{
+	UNCANCELLED;
+
+	return control_client_end_status(question, clock_now_ms() + STATUS_TIMEOUT, outcome);
+}
+
+static void close_question(void *question)
+{
+	UNCANCELLED;
+
+	close(*(const int *)question);
+}
+
+// Without a gate: hostd answers when the dial is decided. Returns as control_client_status, or
+// settle_wait's -EINPROGRESS, -EINTR.
+static int ask_and_wait(const struct socket_entry *entry, int64_t deadline, bool has_timeout,
+	struct outcome *outcome)
+{
+	int question = begin_question(entry), result;
+
+	if (question < 0)
+		return question;
+	pthread_cleanup_push(close_question, &question);
+	do
+		result = wait_until(question, POLLIN, deadline, has_timeout);
+	while (result == -EAGAIN);
+	pthread_cleanup_pop(result < 0);
+	return result < 0 ? result : end_question(question, outcome);
+}
+
 static int wait_by_asking(int fd, struct socket_entry *entry, int64_t timeout)
 {
+	uint64_t cookie = atomic_load(&entry->cookie);
+	int64_t limit = timeout > 0 ? timeout : STATUS_WAIT_TIMEOUT;
 	struct outcome outcome;
-	int asked = ask_status(
-		entry, true, timeout > 0 ? (unsigned)timeout : STATUS_WAIT_TIMEOUT, &outcome);
+	int asked = ask_and_wait(entry, (int64_t)clock_now_ms() + limit, timeout > 0, &outcome);
 
-	if (asked == -ETIMEDOUT)
-		return timeout > 0 ? -EINPROGRESS : -ETIMEDOUT;
+	if (asked == -EINTR)
+		return asked;
+	if (fds_cookie(fd) != cookie)
+		return -EBADF;
+	if (asked == -EINPROGRESS)
+		return timeout > 0 ? asked : -ETIMEDOUT;
 	if (asked == 0 && outcome.class == OUTCOME_NONE) {
 		set_open(fd, entry);
 		return 0;
@@ -223,9 +271,11 @@ static int wait_for_gate(int fd, struct socket_entry *entry, int64_t timeout)
 			return error ? -error : -ECONNABORTED;
 		if (phase != SOCKET_PHASE_PENDING)
 			return 0;
-		error = wait_until(fd, cookie, deadline);
-		if (error < 0)
+		error = wait_until(fd, POLLOUT, deadline, deadline != 0);
+		if (error < 0 && error != -EAGAIN)
 			return error;
+		if (fds_cookie(fd) != cookie)
+			return -EBADF;
 	}
 }
 
@@ -252,7 +302,7 @@ static int judge_end_once(const struct socket_entry *entry)
 
 	// A bare close, and hostd is not there to explain it: not an orderly end. After our own
 	// SHUT_WR a bare close cannot be told from one.
-	if (ask_status(entry, false, STATUS_TIMEOUT, &outcome) < 0)
+	if (ask_status(entry, &outcome) < 0)
 		return is_write_shut ? 0 : ECONNRESET;
 	if (outcome.class != OUTCOME_NONE)
 		log_outcome(entry, &outcome);

@@ -192,18 +192,39 @@ int control_client_resolve(
 	return control_get_addresses(&answer, addresses) ? 0 : -EPROTO;
 }
 
-int control_client_status(const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE],
-	bool wait, unsigned timeout_ms, struct outcome *outcome)
+int control_client_begin_status(
+	const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE], bool wait)
 {
-	struct control_answer answer;
 	struct request request = {0};
+	struct conversation talk;
 	int error;
 
 	control_ask_status(&request, id, wait);
-	error = ask(endpoint, &request, timeout_ms, &answer);
+	control_client_identify(&request);
+	error = conversation_begin(&talk, endpoint, &request, 0);
+	return error ? error : talk.fd;
+}
+
+int control_client_end_status(int fd, uint64_t deadline, struct outcome *outcome)
+{
+	const struct conversation talk = {.fd = fd, .deadline = deadline};
+	struct control_answer answer;
+	int error = conversation_end(&talk, &answer);
+
+	if (!error)
+		error = status_errno(&answer);
 	if (error)
 		return error;
 	return control_get_outcome(&answer, outcome) ? 0 : -EPROTO;
+}
+
+int control_client_status(const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE],
+	bool wait, unsigned timeout_ms, struct outcome *outcome)
+{
+	uint64_t deadline = clock_now_ms() + timeout_ms;
+	int fd = control_client_begin_status(endpoint, id, wait);
+
+	return fd < 0 ? fd : control_client_end_status(fd, deadline, outcome);
 }
 
 int control_client_describe(const struct endpoint *endpoint,

@@ -31,6 +31,13 @@ int control_client_resolve(const struct endpoint *endpoint, const char *name,
 int control_client_status(const struct endpoint *endpoint, const uint8_t id[static REQUEST_ID_SIZE],
 	bool wait, unsigned timeout_ms, struct outcome *outcome) MUST_CHECK;
 
+// STATUS in two steps, for a caller that does the waiting. begin returns a descriptor of the
+// caller's that is readable when the answer is there, or -errno. end reads the answer and closes
+// the descriptor; deadline is CLOCK_MONOTONIC in milliseconds. It returns as the verbs do.
+int control_client_begin_status(const struct endpoint *endpoint,
+	const uint8_t id[static REQUEST_ID_SIZE], bool wait) MUST_CHECK;
+int control_client_end_status(int fd, uint64_t deadline, struct outcome *outcome) MUST_CHECK;
+
 // Asks airlock-tls about a granted stream; the text is empty when it knows nothing of the id.
 int control_client_describe(const struct endpoint *endpoint,
 	const uint8_t id[static REQUEST_ID_SIZE], char *text, size_t size) MUST_CHECK;

@@ -237,26 +237,6 @@ static void threads(void)
 	say("failures: %d", failures);
 }
 
-static void *connect_and_wait(void *context)
-{
-	int fd = *(int *)context;
-	probe_connect(fd);
-	return NULL;
-}
-
-// HOST PORT does not answer. connect() is a cancellation point, pthreads(7).
-static void cancelled(void)
-{
-	int fd = probe_socket(0);
-	pthread_t thread;
-	void *result;
-	pthread_create(&thread, NULL, connect_and_wait, &fd);
-	usleep(100000);
-	said("cancel", -pthread_cancel(thread));
-	pthread_join(thread, &result);
-	say("was cancelled: %d", result == PTHREAD_CANCELED);
-}
-
 static const struct probe_case cases[] = {
 	{"parent-connects", parent_connects},
 	{"child-connects", child_connects},
@@ -268,6 +248,5 @@ static const struct probe_case cases[] = {
 	{"clone", cloned},
 	{"fork-among-threads", fork_among_threads},
 	{"threads", threads},
-	{"cancelled", cancelled},
 };
 PROBE_MAIN(cases)

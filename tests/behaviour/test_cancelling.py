@@ -10,6 +10,17 @@ def gate(request, airlock):
 	airlock.configure(gate=request.param)
 
 
+def test_a_thread_is_cancelled_inside_connect(both, peers, probe, gate):
+	origin = peers.drop()
+	both([probe("cancelling"), "cancelled", origin.host, origin.port]).assert_same()
+
+
+def test_what_has_the_number_of_a_socket_that_was_closed_while_it_connected_stays(airlock, peers, probe, gate):
+	origin = peers.drop()
+	result = airlock.run([probe("cancelling"), "reused-while-waiting", origin.host, origin.port])
+	assert result.stdout == "same number 1\nconnect: -1 EBADF\nstill the file: 1\n", result
+
+
 @pytest.mark.parametrize("case", ["uncancelled-open", "uncancelled-decided"])
 def test_what_is_no_cancellation_point_on_a_connection(both, peers, probe, gate, case):
 	origin = peers.listen(peer.echo)

@@ -48,3 +48,36 @@ def test_what_a_program_sent_before_the_handshake_arrives(tls, peers, dns, pki, 
 	connection.release()
 	connection.wait_end()
 	assert connection.received == b"last words"
+
+
+@pytest.mark.parametrize("case", ["send-timeout", "interrupted-restart", "interrupted-beside-crash-handler"])
+def test_a_blocking_connect_waits_as_long_as_it_has_to(airlock, both, peers, probe, case):
+	airlock.configure(gate="off")
+	origin = peers.drop()
+	both([probe("connecting"), case, origin.host, origin.port]).assert_same()
+
+
+def test_a_signal_interrupts_a_blocking_connect(airlock, both, peers, probe):
+	airlock.configure(gate="off")
+	origin = peers.drop(gives_up=False)
+	result = both([probe("connecting"), "interrupted", origin.host, origin.port])
+	assert result.airlock.stdout.splitlines()[0] == result.native.stdout.splitlines()[0], result.describe()
+
+
+INTERRUPTED = """
+import os, signal, socket, sys
+stream = socket.socket()
+before = os.listdir("/proc/self/fd")
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+try:
+	stream.connect((sys.argv[1], int(sys.argv[2])))
+except KeyboardInterrupt:
+	print("interrupted", os.listdir("/proc/self/fd") == before)
+"""
+
+
+def test_an_interrupted_connect_leaves_no_descriptor_behind(airlock, both, peers):
+	airlock.configure(gate="off")
+	origin = peers.drop(gives_up=False)
+	both(["/usr/bin/python3", "-c", INTERRUPTED, origin.host, origin.port]).assert_same()

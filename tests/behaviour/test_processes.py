@@ -14,11 +14,6 @@ def test_processes(both, peers, probe, case):
 	both([probe("processes"), case, origin.host, origin.port], timeout=60).assert_same()
 
 
-def test_a_thread_is_cancelled_inside_connect(both, peers, probe):
-	origin = peers.drop()
-	both([probe("processes"), "cancelled", origin.host, origin.port]).assert_same()
-
-
 def test_multiprocessing_passes_work_and_sockets_between_processes(both, peers, directory):
 	origin = peers.listen(peer.echo)
 	program = """
