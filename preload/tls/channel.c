@@ -35,6 +35,10 @@ static ssize_t fill_inbox(struct channel *channel)
 	ssize_t length = recv(channel->end.fd, memory->inbox, sizeof(memory->inbox), 0);
 
 	memory->may_fill = false;
+	// shutdown(2) makes a vsock forget an end that has come and was not read yet
+	// (vsock_shutdown in net/vmw_vsock/af_vsock.c resets SOCK_DONE).
+	if (length < 0 && errno == ENOTCONN)
+		length = 0;
 	if (length < 0 && (errno == EAGAIN || errno == EINTR)) {
 		channel->end.is_readable = errno == EINTR;
 		return -EAGAIN;
@@ -402,7 +406,7 @@ static enum channel_result receive_raw(
 	if (length == -EAGAIN)
 		return CHANNEL_WAITS;
 	if (length <= 0)
-		return length < 0 || stream_probe(channel->end.fd) < 0 ? CHANNEL_CUT : CHANNEL_DONE;
+		return CHANNEL_CUT;
 	if (!queue_append(plain, &memory->pool, memory->inbox, memory->inbox_length))
 		return break_off(outcome, OUTCOME_INTERNAL, "out of memory", "");
 	memory->inbox_length = 0;

@@ -44,7 +44,7 @@ struct channel_memory {
 enum channel_result {
 	CHANNEL_WAITS,  // for the socket, or for the next turn
 	CHANNEL_DONE,   // the handshake is over; or the peer has ended in order
-	CHANNEL_CUT,    // the connection ended without TLS's end, see framing
+	CHANNEL_CUT,    // the connection ended without TLS's end: see framing and socket_error
 	CHANNEL_BROKEN, // *outcome says how
 };
 

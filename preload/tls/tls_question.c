@@ -46,10 +46,16 @@ static void read_answer(struct tls_stream *stream)
 	struct control_answer answer;
 	struct parse_error error;
 	struct outcome outcome;
+	bool is_answered =
+		control_decode_answer(question->answer, question->length, &answer, &error) &&
+		answer.status == CONTROL_OK && control_get_outcome(&answer, &outcome);
 
-	if (control_decode_answer(question->answer, question->length, &answer, &error) &&
-		answer.status == CONTROL_OK && control_get_outcome(&answer, &outcome) &&
-		outcome.class != OUTCOME_NONE)
+	if (is_answered && outcome.class == OUTCOME_NONE && stream->may_be_orderly) {
+		(void)shutdown(stream->program.fd, SHUT_WR);
+		tls_stream_close(stream, NULL);
+		return;
+	}
+	if (is_answered && outcome.class != OUTCOME_NONE)
 		stream->failure = outcome;
 	settle(stream);
 }

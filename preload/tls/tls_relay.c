@@ -12,7 +12,10 @@
 // - The server's connection ended without it: truncation. What came before is delivered, then the
 //   outcome is stored and the program's side closed without a shutdown, which makes it a reset.
 //   With eof=lax an orderly end of the socket is as good as a close_notify.
-// - The program's end of file: close_notify, then shutdown(SHUT_WR) towards hostd.
+// - hostd takes no more bytes: what it had delivered before it closed is received and delivered
+//   first, a server's early answer for instance.
+// - The program's end of file: close_notify, then shutdown(SHUT_WR) towards hostd. From then on
+//   hostd's orderly end and its bare close look alike (wire/README.md), so hostd is asked.
 // - The program closed altogether: the same, and what the server still says is received until its
 //   own end, though not for long. Most servers send session tickets when they first read, and a
 //   socket that is closed with bytes unread is a reset, which would cost the server what it has not
@@ -40,12 +43,12 @@
 
 static void fail(struct tls_stream *stream, const struct outcome *outcome, bool must_ask)
 {
+	stream->down_ended = true;
 	if (stream->has_failed)
 		return;
 	stream->has_failed = true;
 	stream->must_ask = must_ask;
 	stream->failure = *outcome;
-	stream->down_ended = true;
 	stream->up_ended = true;
 	tls_stream_set_deadline(stream, TLS_DEADLINE_BRIEF, LAST_WORDS);
 }
@@ -63,6 +66,19 @@ static void fail_by_hostd(struct tls_stream *stream)
 {
 	fail_with(stream, OUTCOME_STAGE_RELAY, OUTCOME_RESET, "airlock-hostd closed the stream",
 		true);
+}
+
+// A send has failed. A dead socket answers at once: with the rest of what came, and then with its
+// end.
+static void on_hostd_gone(struct tls_stream *stream)
+{
+	bool down_ended = stream->down_ended;
+
+	fail_by_hostd(stream);
+	stream->down_ended = down_ended;
+	stream->channel.end.is_readable = true;
+	stream->channel.end.must_drain = true;
+	tls_server_make_ready(stream);
 }
 
 // Everything before the failure has been delivered, or there was no time.
@@ -141,14 +157,19 @@ static void send_plain(struct tls_stream *stream)
 
 static void on_cut(struct tls_stream *stream)
 {
-	if (stream_probe(stream->channel.end.fd) < 0)
+	const struct channel *channel = &stream->channel;
+	bool is_whole = !channel->session || (stream->route->tls.is_eof_lax &&
+						     framing_is_between_records(&channel->framing));
+	bool is_closed = channel->socket_error != 0 || stream_probe(channel->end.fd) < 0;
+
+	stream->may_be_orderly = is_whole && stream->up_finished && channel->socket_error == 0;
+	if (is_closed && (is_whole || !stream->up_finished))
 		fail_by_hostd(stream);
-	else if (stream->route->tls.is_eof_lax &&
-		 framing_is_between_records(&stream->channel.framing))
+	else if (is_whole)
 		stream->down_ended = true;
 	else
 		fail_with(stream, OUTCOME_STAGE_TLS, OUTCOME_RESET,
-			"truncated: the server ended the connection without TLS's end", false);
+			"truncated: the server ended the connection without TLS's end", is_closed);
 }
 
 static void decrypt(struct tls_stream *stream)
@@ -160,6 +181,8 @@ static void decrypt(struct tls_stream *stream)
 		result = CHANNEL_DONE; // in order or not, there is nobody to tell
 	switch (result) {
 	case CHANNEL_WAITS:
+		if (stream->has_failed && !stream->channel.end.is_readable)
+			stream->down_ended = true;
 		break;
 	case CHANNEL_DONE:
 		stream->down_ended = true;
@@ -200,7 +223,7 @@ static bool step_down(struct tls_stream *stream)
 static void flush(struct tls_stream *stream)
 {
 	if (channel_flush(&stream->channel) < 0)
-		fail_by_hostd(stream);
+		on_hostd_gone(stream);
 	else if (stream->channel.out.length)
 		await_writing(stream, TLS_PART_HOSTD, &stream->channel.end);
 }
@@ -294,8 +317,10 @@ static bool step_up(struct tls_stream *stream)
 {
 	ssize_t length;
 
+	if (stream->up_finished || stream->has_failed)
+		return false;
 	flush(stream);
-	if (stream->up_finished || stream->channel.out.length || stream->has_failed)
+	if (stream->channel.out.length || stream->has_failed)
 		return false;
 	if (stream->up_ended) {
 		stream->up_finished = true;
@@ -355,7 +380,7 @@ void tls_relay_run(struct tls_stream *stream)
 	has_more |= run_up(stream);
 	if (stream->state != TLS_STREAM_RELAY)
 		return;
-	if (stream->has_failed && !stream->plain.length)
+	if (stream->has_failed && stream->down_ended && !stream->plain.length)
 		end_failed(stream);
 	else if (stream->up_finished && stream->down_finished)
 		tls_stream_close(stream, NULL);

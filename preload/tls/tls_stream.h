@@ -69,10 +69,11 @@ struct tls_stream {
 	bool up_finished;
 	bool down_ended; // nothing more comes from the server
 	bool down_finished;
-	bool is_abandoned; // the program has closed; what the server says has nobody to take it
-	bool lingers;      // all is passed on, the server's end is awaited
-	bool has_failed;   // failure says how; what was decrypted before is still delivered
-	bool must_ask;     // hostd may know better than failure
+	bool is_abandoned;   // the program has closed; what the server says has nobody to take it
+	bool lingers;        // all is passed on, the server's end is awaited
+	bool has_failed;     // failure says how; what was decrypted before is still delivered
+	bool must_ask;       // hostd may know better than failure
+	bool may_be_orderly; // it is no failure if hostd knows of none
 	struct outcome failure;
 
 	uint8_t held[FIRST_REQUEST_SIZE]; // first bytes that are undecided, while !has_first

@@ -51,6 +51,10 @@ class Kept(process.Daemon):
 		fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
 		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+	def state(self):
+		"""A letter of proc(5): "T" when it is stopped."""
+		return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
 	def descriptors(self):
 		return len(os.listdir(f"/proc/{self.pid}/fd"))
 

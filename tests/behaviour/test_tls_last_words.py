@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""What came before an end is delivered, and only then the end: where hostd has closed before the program could read,
+and where the program has ended its own side."""
+import os
+import signal
+import textwrap
+
+import pytest
+
+from support import peer, world
+from support.tls_origin import context, serve
+
+NAME = "good.test"
+
+READ_TO_END = """
+def read_to_end():
+	got = 0
+	try:
+		while data := sock.recv(1 << 16):
+			got += len(data)
+		return got, "end"
+	except OSError as error:
+		return got, errno.errorcode[error.errno]
+"""
+
+
+@pytest.fixture
+def good(pki, dns):
+	dns.add(NAME, world.PUBLIC)
+	return pki.root.issue(NAME)
+
+
+@pytest.fixture
+def start(tls, directory):
+	"""start(port, text): a program in the background that has sock, connected, and read_to_end()."""
+	def begin(port, text):
+		path = directory / "program.py"
+		path.write_text(f'import errno, socket\nsock = socket.create_connection(("{NAME}", {port}))\n'
+			+ READ_TO_END + textwrap.dedent(text))
+		return tls.popen_preloaded(["/usr/bin/python3", str(path)])
+	return begin
+
+
+# --- the server answers early and resets
+
+FULL = 200000  # bytes unread that show that a socket takes no more, or little
+
+
+@pytest.fixture
+def early(tls, peers, good, start, directory):
+	"""early(first, rest) is a program's line: what it got, when a server answers in the middle of a request and resets,
+	as one does that says 413 and closes with bytes unread. airlock-tls stands still between the first part of the answer
+	and the reset, and finds that the program has written before it finds the rest. The program reads late."""
+	def begin(first, rest):
+		def answer(session):
+			session.read_until(b"\n")
+			session.send(bytes(first))
+			session.connection.hold()
+			session.send(bytes(rest))
+			session.connection.reset()
+
+		fifo = directory / "go-on"
+		os.mkfifo(fifo)
+		origin, kept = peers.listen(serve(context(good), answer)), tls.keep()
+		program = start(origin.port, f"""
+			import fcntl, struct, termios, time
+			sock.sendall(b"head\\n")
+			while struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0] < min({first}, {FULL}):
+				time.sleep(0.01)
+			print("ready", flush=True)
+			open("{fifo}").read()
+			sock.sendall(b"body" * 1000)
+			print("written", flush=True)
+			open("{fifo}").read()
+			print("got", *read_to_end(), flush=True)
+			""")
+		program.wait_line("ready")
+		kept.send_signal(signal.SIGSTOP)
+		peer.wait_until(lambda: kept.state() == "T", what="the stop")
+		fifo.write_bytes(b"")
+		program.wait_line("written")
+		origin.connections[0].release()
+		tls.airlock.hostd.wait_log(msg="stream ended", **{"class": "reset"})
+		kept.send_signal(signal.SIGCONT)
+		fifo.write_bytes(b"")
+		return program.wait_line("got")
+	return begin
+
+
+def test_an_early_answer_is_delivered_before_the_reset(early):
+	assert early(10, 60000) == "got 60010 ECONNRESET"
+
+
+def test_an_early_answer_waits_for_a_slow_program(early):
+	"""Its socket is full: the rest waits decrypted, and in hostd's socket."""
+	assert early(300000, 60000) == "got 360000 ECONNRESET"
+
+
+# --- the program has ended its side
+
+@pytest.fixture(params=["eof=lax", "tls=auto"])
+def half_closed(request, tls, peers, good, start):
+	"""half_closed(finish): a program that has shut its sending side, and a server that then sends without TLS's end and
+	calls finish(connection). With tls=auto the program's own TLS passes through, whose end is not ours to see."""
+	is_raw = request.param == "tls=auto"
+	first = b"\x16\x03\x01\x00" if is_raw else b"plain"
+
+	def begin(finish):
+		def answer(session):
+			session.read_all()
+			session.send(bytes(300000))
+			finish(session.connection)
+
+		def answer_raw(connection):
+			connection.read_all()
+			connection.send(bytes(300000))
+			finish(connection)
+
+		origin = peers.listen(answer_raw if is_raw else serve(context(good), answer))
+		return start(origin.port, f"""
+			sock.sendall({first})
+			sock.shutdown(socket.SHUT_WR)
+			print("got", *read_to_end(), flush=True)
+			""")
+
+	tls.configure(f"route * tls {request.param}")
+	tls.keep()
+	return begin
+
+
+def test_an_end_after_the_programs_own_is_an_end(half_closed):
+	half_closed(lambda connection: connection.sock.close()).wait_line("got 300000 end")
+
+
+def test_a_reset_after_the_programs_own_end_is_none(half_closed):
+	program = half_closed(lambda connection: connection.reset())
+	assert program.wait_line("got").endswith(" ECONNRESET")
+
+
+def test_a_death_of_hostds_after_the_programs_own_end_is_none(tls, half_closed):
+	"""Nobody is there who could call it an end."""
+	program = half_closed(lambda connection: tls.airlock.hostd.stop(signal.SIGKILL))
+	assert program.wait_line("got").endswith(" ECONNRESET")
