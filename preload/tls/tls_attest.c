@@ -48,13 +48,15 @@ static void refuse_for(
 static void on_lost(
 	struct tls_stream *stream, enum channel_result result, const struct outcome *outcome)
 {
-	if (result != CHANNEL_BROKEN)
+	if (result != CHANNEL_BROKEN) {
+		tls_attest_clear(stream); // hostd may be asked why, and nobody waits for proofs
 		tls_open_on_early_end(
 			stream, "the server ended the connection during the attestation");
-	else if (gnutls_alert_get(stream->channel.session) == GNUTLS_A_ACCESS_DENIED)
+	} else if (gnutls_alert_get(stream->channel.session) == GNUTLS_A_ACCESS_DENIED) {
 		refuse(stream, "the server refuses our evidence, or that there is none");
-	else
+	} else {
 		refuse(stream, outcome->text);
+	}
 }
 
 // --- tasks

@@ -499,6 +499,39 @@ def test_programs_that_leave_meanwhile(tls, client, server):
 	peer.wait_until(lambda: kept.descriptors() <= before, what="the end of their streams")
 
 
+def test_a_proof_that_nobody_waits_for_any_more(tls, client, origin):
+	"""The server has gone, and hostd is being asked why, when the NSM answers."""
+	def ask_for_a_proof(session):
+		session.send(hello(WANTS, NONCE))
+		assert read_frame(session.read)[0] == HELLO
+		session.connection.hold()
+		session.connection.reset()
+
+	configure(tls, client, log="debug")
+	kept, hostd, left = tls.keep(), tls.airlock.hostd, origin(ask_for_a_proof)
+	before = kept.descriptors()
+	stopped = [client.simulator, kept, hostd]
+	try:
+		client.simulator.send_signal(signal.SIGSTOP)
+		program = tls.popen_preloaded([tls_route.PYTHON, tls_route.TALK, NAME, left.port])
+		kept.wait_line("to=attest")
+		(connection,) = left.wait_connections()
+		peer.wait_until(lambda: HELLO in connection.received[:1], what="our hello")
+		kept.send_signal(signal.SIGSTOP)
+		connection.release()
+		hostd.wait_log(msg="stream ended", **{"class": "reset"})
+		hostd.send_signal(signal.SIGSTOP)
+		kept.send_signal(signal.SIGCONT)
+		kept.wait_line("to=question")
+		client.simulator.send_signal(signal.SIGCONT)
+		program.wait_line("connect E")
+	finally:
+		for each in stopped:
+			each.send_signal(signal.SIGCONT)
+	assert len([line for line in kept.lines if "to=question" in line]) == 1, kept.output
+	peer.wait_until(lambda: kept.descriptors() <= before, what="the end of its sockets")
+
+
 # --- settings and confinement
 
 def test_a_policy_that_cannot_be_used_refuses(tls, client, other, server, directory):
