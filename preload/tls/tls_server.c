@@ -67,8 +67,10 @@ void tls_server_make_ready(struct tls_stream *stream)
 static void pause_listener(struct tls_server *server, int error)
 {
 	tls_log_message(SETTINGS_LOG_ERROR, "cannot accept: %s", strerror(error));
-	if (watch(server, server->listener, 0, 0, EPOLL_CTL_DEL) == 0)
-		server->is_paused = true;
+	if (watch(server, server->listener, 0, 0, EPOLL_CTL_DEL) < 0)
+		return;
+	server->is_paused = true;
+	server->resume_at = server->memory.now + PATIENCE;
 }
 
 static int watch_listener(struct tls_server *server)
@@ -224,7 +226,8 @@ int tls_server_run(struct tls_server *server)
 		run_ready(server);
 		run_deadlines(server);
 		free_ended(server);
-		if (count == 0) // what was lacking may have been somebody else's to give back
+		// What was lacking may have been somebody else's to give back.
+		if (server->memory.now >= server->resume_at)
 			tls_server_resume(server);
 	}
 	return 0;

@@ -44,7 +44,8 @@ struct tls_server {
 	int epoll;
 	int listener;
 	int signals;
-	bool is_paused; // the listener is not watched, for want of descriptors
+	bool is_paused;     // the listener is not watched, for want of descriptors
+	uint64_t resume_at; // ms, while it is paused
 	bool must_stop;
 	uint64_t stop_at; // ms, once it must stop
 	struct channel_memory memory;

@@ -117,6 +117,28 @@ def test_want_of_descriptors_ends_when_others_give_them_back(tls, origin):
 	assert tls.run_preloaded([tls_route.PYTHON, tls_route.TALK, NAME, origin.port]).stdout.count("got 6 plain") == 1
 
 
+def test_want_of_descriptors_ends_while_streams_are_busy(tls, dns, pki, peers, directory):
+	"""A stream that never pauses, and never ends, is no reason to accept nobody else."""
+	dns.add(NAME, world.PUBLIC)
+	origin = peers.listen(tls_origin.serve(tls_origin.context(pki.root.issue(NAME)), tls_origin.echo))
+	kept = tls.keep()
+	program = directory / "busy.py"
+	program.write_text(f"""
+import socket
+sock = socket.create_connection(("{NAME}", {origin.port}))
+print("busy", flush=True)
+while sock.send(b"x"):
+	sock.recv(1)
+""")
+	tls.popen_preloaded([tls_route.PYTHON, str(program)]).wait_line("busy")
+	soft, hard = resource.prlimit(kept.pid, resource.RLIMIT_NOFILE)
+	resource.prlimit(kept.pid, resource.RLIMIT_NOFILE, (0, hard))
+	assert not is_answering(tls.path, patience=1)
+	kept.wait_line("cannot accept")
+	resource.prlimit(kept.pid, resource.RLIMIT_NOFILE, (soft, hard))
+	assert is_answering(tls.path, patience=5)
+
+
 def test_without_a_tls_route_none_is_started(tls):
 	tls.configure("route * direct")
 	result = tls.run(["sh", "-c", f"test -e {tls.path} && echo there"])
