@@ -108,10 +108,10 @@ ssize_t airlock_sendfile(int to, int from, off_t *offset, size_t count)
 	int saved_errno = errno;
 	struct held_signal held;
 	ssize_t result;
-	UNCANCELLED; // splice() is a cancellation point of glibc's, sendfile() is none
 
 	if (!entry)
 		return real_sendfile(to, from, offset, count);
+	UNCANCELLED; // splice() is a cancellation point of glibc's, sendfile() is none
 	result = broken(send_prepare(to, entry, 0));
 	if (result == 0) {
 		hold_sigpipe(&held);
