@@ -5,6 +5,10 @@
 // one right payload, so nothing of it is interpreted: it is compared with the one that this image's
 // PCR0 gives. PCR8 is made from the certificate alone. Whether its issuer and its dates are worth
 // anything is for whoever compares PCR8.
+//
+// Readers of PEM differ in what they pass over and what they take for a certificate: text before
+// it, other labels, header lines, white space. So the text must begin with the one strict form of
+// this certificate: all that take the first one then take this one.
 #include "attest/eif_signature.h"
 
 #include <gnutls/abstract.h>
@@ -187,6 +191,25 @@ static bool parse_protected_header(struct eif_signature *signature, struct attes
 
 // --- the certificate
 
+#define PEM_LABEL "CERTIFICATE"
+
+// GnuTLS writes the strict form of RFC 7468, 3, with a newline alone at the end of each line.
+// Behind the last one it may be missing where the text ends.
+static bool begins_with(const struct eif_signature *signature, const gnutls_datum_t *der)
+{
+	size_t length = signature->text_length;
+	gnutls_datum_t written = {NULL, 0};
+	bool is_equal;
+
+	if (gnutls_pem_base64_encode2(PEM_LABEL, der, &written) < 0)
+		return false;
+	if (length > written.size)
+		length = written.size;
+	is_equal = length + 1 >= written.size && memcmp(signature->text, written.data, length) == 0;
+	gnutls_free(written.data);
+	return is_equal;
+}
+
 // The hash is over the certificate itself, so what PEM encodes must be one DER item and no more.
 static bool parse_certificate(struct eif_signature *signature, struct attest_error *error)
 {
@@ -194,18 +217,21 @@ static bool parse_certificate(struct eif_signature *signature, struct attest_err
 	gnutls_datum_t der = {NULL, 0};
 	struct bytes rest;
 	struct der_item item;
-	bool is_read;
+	bool is_exact;
 
-	if (gnutls_pem_base64_decode2("CERTIFICATE", &text, &der) < 0)
+	if (gnutls_pem_base64_decode2(PEM_LABEL, &text, &der) < 0)
 		return malformed(error, "signing_certificate", ATTEST_NO_OFFSET,
 			"is not a certificate in PEM");
-	is_read = der.size <= sizeof(signature->der);
-	if (is_read)
+	is_exact = der.size <= sizeof(signature->der) && begins_with(signature, &der);
+	if (is_exact)
 		memcpy(signature->der, der.data, der.size);
 	signature->certificate = (struct bytes){signature->der, der.size};
 	gnutls_free(der.data);
+	if (!is_exact)
+		return malformed(error, "signing_certificate", 0,
+			"does not begin with a certificate in the strict form of PEM (RFC 7468)");
 	rest = signature->certificate;
-	if (!is_read || !der_expect(&rest, DER_SEQUENCE, &item) || rest.length != 0)
+	if (!der_expect(&rest, DER_SEQUENCE, &item) || rest.length != 0)
 		return malformed(error, "signing_certificate", ATTEST_NO_OFFSET,
 			"is not one certificate in DER");
 	return true;

@@ -31,8 +31,9 @@ struct eif_signature {
 	uint8_t der[EIF_CERTIFICATE_TEXT_MAX];
 };
 
-// Reads the section's CBOR, the COSE_Sign1 in it and the certificate's PEM; verifies nothing.
-// MALFORMED; offsets are the section's.
+// Reads the section's CBOR, the COSE_Sign1 in it and the certificate's PEM; verifies nothing. The
+// text must begin with the certificate in the strict form of PEM; what is behind it is not looked
+// at. MALFORMED; offsets are the section's.
 bool eif_signature_parse(const struct bytes *section, struct eif_signature *signature,
 	struct attest_error *error) MUST_CHECK;
 

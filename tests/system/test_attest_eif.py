@@ -382,6 +382,15 @@ def test_of_several_certificates_the_first_counts(image, signer):
 		eif.measure(SECTIONS, eif.der(certificate))["PCR8"]
 
 
+def test_the_certificates_last_newline_may_be_missing(image, signer):
+	key, certificate = signer
+	value = bytes.fromhex(eif.measure(SECTIONS)["PCR0"])
+	section = eif.signature_section(eif.pem(certificate).rstrip(),
+		cbor2.dumps(eif.cose_sign1(key, eif.pcr_info(value))))
+	assert measure(image(Image(SECTIONS + [(SIGNATURE, section)]))) == \
+		eif.measure(SECTIONS, eif.der(certificate))
+
+
 def _signatures(key, certificate):
 	"""name: (status, section) of signatures that must be refused."""
 	pcr0 = bytes.fromhex(eif.measure(SECTIONS)["PCR0"])
@@ -439,6 +448,8 @@ def _signatures(key, certificate):
 		"certificate-too-long": (4, section(certificate_text=b"\n" * 16385)),
 		"certificate-no-pem": (4, section(certificate_text=b"MIIB")),
 		"certificate-no-der": (4, section(certificate_text=b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")),
+		**{name: (4, section(certificate_text=ambiguous))
+			for name, ambiguous in _ambiguous(text, eif.pem(make_certificate(other))).items()},
 		"certificate-with-a-tail": (4, section(certificate_text=_pem_of(eif.der(certificate) + b"\0"))),
 		"certificate-cut": (4, section(certificate_text=_pem_of(eif.der(certificate)[:-1]))),
 		"a-key-instead": (4, section(certificate_text=key.private_bytes(serialization.Encoding.PEM,
@@ -462,8 +473,35 @@ def _signatures(key, certificate):
 
 
 def _pem_of(der):
-	return (b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der)
-		+ b"-----END CERTIFICATE-----\n")
+	text = base64.b64encode(der)
+	lines = [text[at:at + 64] + b"\n" for at in range(0, len(text), 64)]
+	return b"-----BEGIN CERTIFICATE-----\n" + b"".join(lines) + b"-----END CERTIFICATE-----\n"
+
+
+def _ambiguous(good, other):
+	"""Texts in which some reader of PEM finds the good certificate, and perhaps another finds the other."""
+	def labelled(text, label):
+		return text.replace(b" CERTIFICATE-----", b" " + label + b"-----")
+
+	head, *lines, tail = good.splitlines(keepends=True)
+	return {
+		"text-before": b"signed by us\n" + good,
+		"newline-before": b"\n" + good,
+		"old-label-before": labelled(other, b"X509 CERTIFICATE") + good,
+		"old-label": labelled(good, b"X509 CERTIFICATE"),
+		"trusted-label-before": labelled(other, b"TRUSTED CERTIFICATE") + good,
+		"longer-label-before": labelled(other, b"CERTIFICATEX") + good,
+		"longer-label": labelled(good, b"CERTIFICATEX"),
+		"request-before": labelled(other, b"CERTIFICATE REQUEST") + good,
+		"another-end": head + b"".join(lines) + b"-----END OTHER-----\n" + other,
+		"header-lines": head + b"Proc-Type: 4,CLEAR\n\n" + b"".join(lines) + tail,
+		"empty-line": head + lines[0] + b"\n" + b"".join(lines[1:]) + tail,
+		"blank-in-a-line": head + b" " + b"".join(lines) + tail,
+		"lines-of-76": head + base64.encodebytes(base64.b64decode(b"".join(lines))) + tail,
+		"one-line": head + b"".join(line.strip() for line in lines) + b"\n" + tail,
+		"carriage-returns": good.replace(b"\n", b"\r\n"),
+		"words-behind-the-end": good[:-1] + b" of it\n",
+	}
 
 
 def test_signatures_that_are_none_are_refused(image, signer):
@@ -628,6 +666,10 @@ def test_build_says_what_is_wrong(directory, parts, signer):
 		result = build(*parts, *signing, *out)
 		assert (result.status, result.stdout) == (2, ""), result
 		assert word in result.stderr, result.stderr
+	key.write_bytes(private(signer[0]))
+	certificate.write_bytes(b"of the signer\n" + eif.pem(signer[1]))
+	result = build(*parts, *signing, *out)
+	assert result.status == 2 and "does not begin with a certificate" in result.stderr, result
 	assert not (directory / "built.eif").exists()
 	result = build(*parts, *out, env={**os.environ, "SOURCE_DATE_EPOCH": "yesterday"})
 	assert result.status == 2 and "SOURCE_DATE_EPOCH" in result.stderr
