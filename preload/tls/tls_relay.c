@@ -131,6 +131,22 @@ static void abandon(struct tls_stream *stream)
 	stream->program.must_drain = true;
 }
 
+// Of a send to the program. What has not been passed on for another reason than that it has closed
+// must not look like the end.
+static void on_send_error(struct tls_stream *stream, int error)
+{
+	struct outcome outcome;
+
+	if (error == EPIPE || error == ECONNRESET) {
+		abandon(stream);
+		return;
+	}
+	outcome_set(&outcome, OUTCOME_STAGE_RELAY, OUTCOME_RESET,
+		"airlock-tls cannot send to the program: %s", strerror(error));
+	fail(stream, &outcome, false);
+	drop_plain(stream);
+}
+
 static void send_plain(struct tls_stream *stream)
 {
 	struct queue *plain = &stream->plain;
@@ -142,7 +158,7 @@ static void send_plain(struct tls_stream *stream)
 			send(stream->program.fd, queue_start(plain), plain->length, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-			abandon(stream);
+			on_send_error(stream, errno);
 			return;
 		}
 		if (sent < 0)

@@ -2,12 +2,13 @@
 """What came before an end is delivered, and only then the end: where hostd has closed before the program could read,
 and where the program has ended its own side."""
 import os
+import re
 import signal
 import textwrap
 
 import pytest
 
-from support import peer, world
+from support import peer, process, tls_route, world
 from support.tls_origin import context, serve
 
 NAME = "good.test"
@@ -141,3 +142,36 @@ def test_a_death_of_hostds_after_the_programs_own_end_is_none(tls, half_closed):
 	"""Nobody is there who could call it an end."""
 	program = half_closed(lambda connection: tls.airlock.hostd.stop(signal.SIGKILL))
 	assert program.wait_line("got").endswith(" ECONNRESET")
+
+
+# --- the program's side fails
+
+def tracer_of(pid):
+	with open(f"/proc/{pid}/status", encoding="ascii") as status:
+		return int(re.search(r"^TracerPid:\s+(\d+)", status.read(), re.MULTILINE)[1])
+
+
+def test_an_answer_that_cannot_be_passed_on_is_no_end(tls, peers, good, start, background):
+	"""The kernel has no memory for one send to the program, which strace pretends."""
+	if not process.which("strace") or not world.is_real_root or tls_route.is_sanitized():
+		pytest.skip("needs strace, root, and a program that a sanitizer does not trace itself")
+
+	def answer(session):
+		session.read_all()
+		session.connection.hold()
+		session.send(b"all of it")
+		session.end()
+
+	origin, kept = peers.listen(serve(context(good), answer)), tls.keep()
+	program = start(origin.port, """
+		sock.sendall(b"plain")
+		sock.shutdown(socket.SHUT_WR)
+		print("got", *read_to_end(), flush=True)
+		""")
+	origin.wait_connections()[0].wait_end()
+	tracer = background(process.Daemon(["strace", "-p", str(kept.pid), "-e", "inject=sendto:error=ENOBUFS:when=1"]))
+	peer.wait_until(lambda: tracer_of(kept.pid), what="strace")
+	origin.connections[0].release()
+	said = program.wait_line("got")
+	tracer.stop()  # a process that is traced has not ended for its parent
+	assert said == "got 0 ECONNRESET"
