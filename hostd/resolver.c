@@ -2,7 +2,12 @@
 // c-ares's sockets are kept in an epoll of the resolver's own by its socket state callback.
 // Whatever c-ares answers, at once (from the hosts file, for localhost, for .onion) or later, goes
 // into a queue that only resolver_process empties; an eventfd in the same epoll makes the queue
-// visible to a worker that sleeps.
+// visible to a worker that sleeps, and a timerfd the time at which c-ares has to send a question
+// again, or to give it up.
+//
+// Lookups outlive those who asked for them, so their number has a bound of its own: c-ares looks at
+// each of them to tell when the next is due, and searches without end for a free one of the 65536
+// numbers that DNS has for questions (generate_unique_id in its ares_query.c, release 1.18.1).
 //
 // Names are absolute: no search list, no ndots, no HOSTALIASES, because a name in wire form is
 // asked as it is and the parent's own domain is no business of the enclave's. The parent's hosts
@@ -20,6 +25,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -41,9 +47,12 @@ struct resolver {
 	ares_channel channel;
 	int epoll;
 	int wakeup; // eventfd: readable while the queue holds something
+	int timer;  // timerfd: readable when something is overdue
 	resolver_callback callback;
 	void *context;
 	struct lookup *answered;
+	unsigned asked;     // lookups that are with c-ares
+	bool is_processing; // what is queued now is emptied by the same call
 };
 
 // ---------------------------------------------------------------- starting c-ares
@@ -121,14 +130,21 @@ static int start_patient_channel(struct resolver *resolver, const char *servers)
 	return start_channel(resolver, servers, LOOKUP_TIME / 3 / count);
 }
 
+static int watch_descriptor(const struct resolver *resolver, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+	return epoll_ctl(resolver->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int open_descriptors(struct resolver *resolver)
 {
 	resolver->epoll = epoll_create1(EPOLL_CLOEXEC);
 	resolver->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (resolver->epoll < 0 || resolver->wakeup < 0)
+	resolver->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (resolver->epoll < 0 || resolver->wakeup < 0 || resolver->timer < 0)
 		return -errno;
-	struct epoll_event event = {.events = EPOLLIN, .data.fd = resolver->wakeup};
-	return epoll_ctl(resolver->epoll, EPOLL_CTL_ADD, resolver->wakeup, &event) < 0 ? -errno : 0;
+	int error = watch_descriptor(resolver, resolver->wakeup);
+	return error ? error : watch_descriptor(resolver, resolver->timer);
 }
 
 static void close_descriptors(struct resolver *resolver)
@@ -137,6 +153,8 @@ static void close_descriptors(struct resolver *resolver)
 		close(resolver->epoll);
 	if (resolver->wakeup >= 0)
 		close(resolver->wakeup);
+	if (resolver->timer >= 0)
+		close(resolver->timer);
 }
 
 struct resolver *resolver_create(const char *servers, resolver_callback callback, void *context)
@@ -233,6 +251,8 @@ static void queue_answer(struct lookup *lookup)
 	struct resolver *resolver = lookup->resolver;
 	uint64_t one = 1;
 	DL_APPEND(resolver->answered, lookup);
+	if (resolver->is_processing)
+		return;
 	// Cannot fill up: resolver_process reads the counter before it empties the queue.
 	ssize_t written = write(resolver->wakeup, &one, sizeof(one));
 	(void)written;
@@ -242,6 +262,7 @@ static void take_answer(void *data, int status, int timeouts, struct ares_addrin
 {
 	(void)timeouts;
 	struct lookup *lookup = data;
+	lookup->resolver->asked--;
 	if (info)
 		read_addresses(info, &lookup->answer);
 	ares_freeaddrinfo(info);
@@ -257,6 +278,22 @@ static void take_answer(void *data, int status, int timeouts, struct ares_addrin
 
 // ---------------------------------------------------------------- the worker's side
 
+static void set_timer(const struct resolver *resolver)
+{
+	struct itimerspec when = {.it_value = {0}}; // no time: stopped
+	struct timeval due;
+	if (ares_timeout(resolver->channel, NULL, &due)) {
+		// Cut to whole milliseconds: at the last of them c-ares would find nothing overdue.
+		when.it_value.tv_sec = due.tv_sec;
+		when.it_value.tv_nsec = due.tv_usec * 1000 + 1000000;
+		if (when.it_value.tv_nsec >= 1000000000) {
+			when.it_value.tv_sec++;
+			when.it_value.tv_nsec -= 1000000000;
+		}
+	}
+	timerfd_settime(resolver->timer, 0, &when, NULL);
+}
+
 void resolver_start(struct resolver *resolver, const char *name, uint64_t token)
 {
 	static const struct ares_addrinfo_hints hints = {
@@ -268,24 +305,20 @@ void resolver_start(struct resolver *resolver, const char *name, uint64_t token)
 		return; // the owner's own deadline ends it
 	lookup->resolver = resolver;
 	lookup->token = token;
+	if (resolver->asked == RESOLVER_MAX_LOOKUPS) {
+		lookup->answer.failure = OUTCOME_TRY_AGAIN;
+		snprintf(lookup->text, sizeof(lookup->text), "too many lookups are under way");
+		queue_answer(lookup);
+		return;
+	}
+	resolver->asked++;
 	ares_getaddrinfo(resolver->channel, name, NULL, &hints, take_answer, lookup);
+	set_timer(resolver);
 }
 
 int resolver_descriptor(const struct resolver *resolver)
 {
 	return resolver->epoll;
-}
-
-int resolver_timeout(const struct resolver *resolver)
-{
-	struct timeval due;
-	if (resolver->answered)
-		return 0;
-	if (!ares_timeout(resolver->channel, NULL, &due))
-		return -1;
-	// ares_timeout cuts to whole milliseconds: without one more, the last of them would be spun
-	// away.
-	return (int)(due.tv_sec * 1000 + due.tv_usec / 1000 + 1);
 }
 
 static void process_sockets(struct resolver *resolver)
@@ -295,7 +328,7 @@ static void process_sockets(struct resolver *resolver)
 	for (int i = 0; i < count; i++) {
 		int fd = events[i].data.fd;
 		uint64_t ignored;
-		if (fd == resolver->wakeup) {
+		if (fd == resolver->wakeup || fd == resolver->timer) {
 			ssize_t got = read(fd, &ignored, sizeof(ignored));
 			(void)got;
 			continue;
@@ -310,7 +343,10 @@ static void process_sockets(struct resolver *resolver)
 
 void resolver_process(struct resolver *resolver)
 {
+	resolver->is_processing = true;
 	process_sockets(resolver);
+	resolver->is_processing = false;
+	set_timer(resolver);
 	// Callbacks may start lookups whose answers are queued at once: those wait for the next
 	// call.
 	struct lookup *answered = resolver->answered;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Name resolution by c-ares for one worker. The resolver keeps its sockets in an epoll of its own,
-// so that a worker watches one descriptor and one timeout. Not thread-safe: one a worker.
+// Name resolution by c-ares for one worker. The resolver keeps its sockets and its clock in an
+// epoll of its own, so that a worker watches one descriptor. Not thread-safe: one a worker.
 #ifndef AIRLOCK_HOSTD_RESOLVER_H
 #define AIRLOCK_HOSTD_RESOLVER_H
 
@@ -8,6 +8,8 @@
 
 #include "wire/compiler.h"
 #include "wire/control.h"
+
+#define RESOLVER_MAX_LOOKUPS 1024 // under way at a time; more are TRY_AGAIN
 
 struct resolver;
 
@@ -31,7 +33,6 @@ void resolver_destroy(struct resolver *resolver);
 void resolver_start(struct resolver *resolver, const char *name, uint64_t token);
 
 int resolver_descriptor(const struct resolver *resolver); // readable when resolver_process has work
-int resolver_timeout(const struct resolver *resolver); // ms until resolver_process is due, -1: none
-void resolver_process(struct resolver *resolver);      // calls callbacks, which may start lookups
+void resolver_process(struct resolver *resolver); // calls callbacks, which may start lookups
 
 #endif

@@ -206,18 +206,6 @@ static void worker_handle(struct worker *worker, const struct epoll_event *epoll
 	}
 }
 
-static int worker_patience(struct worker *worker)
-{
-	int timers = timers_wait(&worker->timers, worker->now);
-	int resolver = resolver_timeout(worker->resolver);
-
-	if (worker->ready)
-		return 0;
-	if (timers < 0 || (resolver >= 0 && resolver < timers))
-		return resolver;
-	return timers;
-}
-
 static void worker_flush_statistics(struct worker *worker)
 {
 	if (worker->bytes_up)
@@ -231,13 +219,12 @@ static void worker_flush_statistics(struct worker *worker)
 static void worker_turn(struct worker *worker)
 {
 	struct epoll_event events[WORKER_BATCH];
-	int count = epoll_wait(worker->epoll, events, WORKER_BATCH, worker_patience(worker));
+	int patience = worker->ready ? 0 : timers_wait(&worker->timers, worker->now);
+	int count = epoll_wait(worker->epoll, events, WORKER_BATCH, patience);
 
 	worker->now = clock_now_ms();
 	for (int at = 0; at < count; at++)
 		worker_handle(worker, &events[at]);
-	if (resolver_timeout(worker->resolver) == 0)
-		resolver_process(worker->resolver);
 	timers_run(&worker->timers, worker->now);
 	worker_run_ready(worker);
 	worker_flush_statistics(worker);

@@ -140,6 +140,12 @@ class Host(hostd.Hostd):
 		threads = Path(f"/proc/{self.pid}/task").iterdir()
 		return {(thread / "stat").read_text().rsplit(")", 1)[1].split()[0] for thread in threads}
 
+	def wakes(self):
+		"""How often its threads have slept until now."""
+		threads = Path(f"/proc/{self.pid}/task").iterdir()
+		lines = [line for thread in threads for line in (thread / "status").read_text().splitlines()]
+		return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
+
 	def processor_seconds(self):
 		fields = self.stat_fields()
 		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

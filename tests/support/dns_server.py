@@ -7,6 +7,7 @@
 	dns.change("moving.test", ["11.0.0.5"], ["10.11.0.1"])   # first query, every later one
 	dns.delay("slow.test", 2.0)                # or dns.hold(name), dns.release(name)
 	dns.ignore("silent.test")                  # never answers
+	dns.lose("unlucky.test", 2)                # nor do the first two queries for it get an answer
 
 A name that nobody added does not exist. A name without an address of the asked family has no data.
 """
@@ -45,6 +46,7 @@ class Entry:
 		self.ttl = 60
 		self.alias = None
 		self.is_ignored = False
+		self.losses = 0  # queries still to be lost
 		self.pause = 0.0
 		self.gate = None  # an Event while held
 		self.asked = {}
@@ -93,6 +95,10 @@ class DnsServer:
 	def ignore(self, name):
 		with self._lock:
 			self._change(name).is_ignored = True
+
+	def lose(self, name, queries):
+		with self._lock:
+			self._change(name).losses = queries
 
 	def delay(self, name, seconds):
 		with self._lock:
@@ -160,6 +166,9 @@ class DnsServer:
 			entry = self._entries.get(name)
 			records, code = self._records(entry, name, kind) if entry else ([], NXDOMAIN)
 			if entry and entry.is_ignored:
+				return None
+			if entry and entry.losses:
+				entry.losses -= 1
 				return None
 			pause, gate = (entry.pause, entry.gate) if entry else (0, None)
 		if pause:

@@ -141,6 +141,39 @@ def test_a_reload_with_another_resolver_asks_that_one(start, dns):
 		second.stop()
 
 
+def test_a_second_name_server_is_asked_when_the_first_is_silent(start, origin):
+	silent, awake = dns_server.DnsServer("127.0.0.2", 5353), dns_server.DnsServer("127.0.0.3", 5353)
+	try:
+		silent.ignore("web.test")
+		awake.add("web.test", "127.0.0.1")
+		host = start("allow web.test to=127.0.0.0/8", more="resolver 127.0.0.2:5353 127.0.0.3:5353")
+		assert host.verdict((TOKEN, origin.port), "web.test") == ("open", "none")
+		assert silent.queries
+	finally:
+		silent.stop()
+		awake.stop()
+
+
+def test_a_query_that_is_lost_is_asked_again(start, dns, origin):
+	dns.add("web.test", "127.0.0.1")
+	dns.lose("web.test", 2)
+	host = start("allow web.test to=127.0.0.0/8")
+	assert host.verdict((TOKEN, origin.port), "web.test") == ("open", "none")
+	assert len(dns.queries) == 4, "one for each family, and each again"
+
+
+def test_a_silent_name_server_fails_lookups_before_the_dial_s_time_and_costs_next_to_nothing(start, dns):
+	dns.ignore("web.test")
+	host = start("allow web.test", timeouts="header=5s dial=60s idle=1h drain=1s")
+	with host.open((TOKEN, 80), "web.test") as opener:
+		dns.wait_query("web.test")
+		wakes, used = host.wakes(), host.processor_seconds()
+		assert not opener.wait()
+		wakes, used = host.wakes() - wakes, host.processor_seconds() - used
+	assert host.outcome(opener.id)[:2] == ("name", "try-again")
+	assert wakes < 100 and used < 0.5, f"{wakes} wakes, {used} s of a processor"
+
+
 def test_a_slow_lookup_delays_no_other(public, dns):
 	dns.add("slow.test", "11.0.0.5")
 	dns.add("quick.test", "11.0.0.6")
