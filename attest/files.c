@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,6 +174,26 @@ bool file_write(
 	struct bytes whole = {data, length};
 
 	return file_write_parts(path, &whole, 1, mode, error);
+}
+
+// --- locks
+
+int directory_lock(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0 || TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) == 0)
+		return fd < 0 ? -errno : fd;
+	error = errno;
+	close(fd);
+	return -error;
+}
+
+void directory_unlock(const int *lock)
+{
+	if (*lock >= 0)
+		close(*lock);
 }
 
 // --- hexadecimal

@@ -28,6 +28,13 @@ bool file_write_parts(const char *path, const struct bytes *parts, size_t count,
 bool file_write(const char *path, const void *data, size_t length, mode_t mode,
 	struct attest_error *error) MUST_CHECK;
 
+// Waits until nobody else holds this directory, and holds it until directory_unlock, by flock(2),
+// which leaves nothing behind. Returns a descriptor or -errno.
+int directory_lock(const char *path) MUST_CHECK;
+
+// Nothing for a negative one.
+void directory_unlock(const int *lock);
+
 // Upper or lower case, an even number of digits, nothing else. *out is the caller's to free.
 // Returns false for anything else; the empty text gives a present view of length 0.
 bool hex_decode(const char *text, size_t length, uint8_t **out, size_t *out_length) MUST_CHECK;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Theory of operation: a table says what each level of the genuine chain looks like; issuing a
 // level makes a fresh key and a certificate signed by the level above. Before each use, the first
-// level that has no more time left than one of the next level lasts is issued again, and so is all
-// below it: no certificate outlives its issuer.
+// level that has no more time left than one of the next level lasts, or that is not valid yet, is
+// issued again, and so is all below it: no certificate outlives its issuer.
 #include "attest/simulated_pki.h"
 
 #include <stdio.h>
@@ -55,7 +55,7 @@ struct issued {
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_t certificate;
 	gnutls_datum_t der;
-	time_t expires;
+	time_t begins, expires;
 	char identifier[SIMULATED_PKI_MODULE_ID_SIZE];
 };
 
@@ -166,12 +166,12 @@ static int fill_certificate(
 	gnutls_x509_crt_t certificate = issued->certificate;
 	int result = gnutls_x509_crt_set_version(certificate, 3);
 
+	issued->begins = now - level->backdated;
 	issued->expires = now + level->lifetime;
 	result = THEN(result, gnutls_x509_crt_set_key(certificate, issued->key));
 	result = THEN(result, set_serial(certificate));
 	result = THEN(result, set_names(certificate, level, issued));
-	result = THEN(
-		result, gnutls_x509_crt_set_activation_time(certificate, now - level->backdated));
+	result = THEN(result, gnutls_x509_crt_set_activation_time(certificate, issued->begins));
 	result = THEN(result, gnutls_x509_crt_set_expiration_time(certificate, issued->expires));
 	return THEN(result, level->is_authority
 				    ? set_authority_extensions(certificate, level, issuer)
@@ -201,11 +201,13 @@ static bool issue(struct simulated_pki *pki, size_t at, time_t now, struct attes
 
 static bool keep_root(struct simulated_pki *pki, const char *directory, struct attest_error *error)
 {
+	__attribute__((cleanup(directory_unlock))) int lock = simulated_root_lock(directory, error);
 	struct issued *root = &pki->levels[0];
 	bool is_there;
 	int result;
 
-	if (!simulated_root_read(directory, &root->key, &root->certificate, &is_there, error))
+	if (lock < 0 ||
+		!simulated_root_read(directory, &root->key, &root->certificate, &is_there, error))
 		return false;
 	if (!is_there)
 		return issue(pki, 0, time(NULL), error) &&
@@ -264,7 +266,8 @@ bool simulated_pki_renew(struct simulated_pki *pki, time_t now, struct attest_er
 {
 	size_t at = 1;
 
-	while (at < SIMULATED_PKI_LEVELS && pki->levels[at].expires - now > margin(at))
+	while (at < SIMULATED_PKI_LEVELS && pki->levels[at].begins <= now &&
+		pki->levels[at].expires - now > margin(at))
 		at++;
 	for (; at < SIMULATED_PKI_LEVELS; at++) {
 		if (!issue(pki, at, now, error))

@@ -28,8 +28,8 @@ void simulated_pki_free(struct simulated_pki *pki);
 // "i-..-enc..", made up at the start; the leaf's name begins with it.
 const char *simulated_pki_module_id(const struct simulated_pki *pki);
 
-// Issues anew, from the first certificate that is near its end, all that is below. Call before the
-// next two.
+// Issues anew, from the first certificate that is near its end or not valid yet, as after a step of
+// the clock, all that is below; never the root. Call before the next two.
 bool simulated_pki_renew(
 	struct simulated_pki *pki, time_t now, struct attest_error *error) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attest/files.h"
@@ -33,6 +34,16 @@ static bool find_paths(const char *directory, struct paths *paths, struct attest
 		asprintf(&paths->key, "%s/root.key", directory) >= 0)
 		return true;
 	return attest_fail(error, ATTEST_FAULT_DEVICE, NULL, ATTEST_NO_OFFSET, "out of memory");
+}
+
+int simulated_root_lock(const char *directory, struct attest_error *error)
+{
+	int fd = mkdir(directory, 0700) < 0 && errno != EEXIST ? -errno : directory_lock(directory);
+
+	if (fd >= 0)
+		return fd;
+	attest_fail(error, ATTEST_FAULT_DEVICE, directory, ATTEST_NO_OFFSET, "%s", strerror(-fd));
+	return -1;
 }
 
 // --- read
@@ -96,6 +107,33 @@ static bool belongs_together(gnutls_x509_privkey_t key, gnutls_x509_crt_t certif
 	       key_size == certificate_size && memcmp(of_key, of_certificate, key_size) == 0;
 }
 
+static bool is_on_p384(gnutls_x509_crt_t certificate)
+{
+	gnutls_ecc_curve_t curve;
+
+	return gnutls_x509_crt_get_pk_algorithm(certificate, NULL) == GNUTLS_PK_ECDSA &&
+	       gnutls_x509_crt_get_pk_ecc_raw(certificate, &curve, NULL, NULL) >= 0 &&
+	       curve == GNUTLS_ECC_CURVE_SECP384R1;
+}
+
+static bool check_certificate(
+	const char *path, gnutls_x509_crt_t certificate, struct attest_error *error)
+{
+	time_t begin = gnutls_x509_crt_get_activation_time(certificate);
+	time_t end = gnutls_x509_crt_get_expiration_time(certificate);
+	time_t now = time(NULL);
+	char text[32];
+
+	if (!is_on_p384(certificate))
+		return attest_fail(error, ATTEST_FAULT_USAGE, path, ATTEST_NO_OFFSET,
+			"its key is not on P-384");
+	if (now < begin)
+		return attest_fail(error, ATTEST_FAULT_USAGE, path, ATTEST_NO_OFFSET,
+			"not valid before %s", time_format(begin, text));
+	return now <= end || attest_fail(error, ATTEST_FAULT_USAGE, path, ATTEST_NO_OFFSET,
+				     "expired at %s", time_format(end, text));
+}
+
 bool simulated_root_read(const char *directory, gnutls_x509_privkey_t *key,
 	gnutls_x509_crt_t *certificate, bool *is_there, struct attest_error *error)
 {
@@ -108,6 +146,7 @@ bool simulated_root_read(const char *directory, gnutls_x509_privkey_t *key,
 	if (!*is_there)
 		return true;
 	if (!read_certificate(paths.certificate, certificate, error) ||
+		!check_certificate(paths.certificate, *certificate, error) ||
 		!read_key(paths.key, key, error))
 		return false;
 	return belongs_together(*key, *certificate) ||
@@ -126,9 +165,6 @@ bool simulated_root_write(const char *directory, gnutls_x509_privkey_t key,
 
 	if (!find_paths(directory, &paths, error))
 		return false;
-	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-		return attest_fail(error, ATTEST_FAULT_DEVICE, directory, ATTEST_NO_OFFSET, "%s",
-			strerror(errno));
 	if (gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_pem) < 0 ||
 		gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &certificate_pem) < 0)
 		is_good = attest_fail(error, ATTEST_FAULT_DEVICE, NULL, ATTEST_NO_OFFSET,

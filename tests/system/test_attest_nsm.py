@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A simulated NSM by its socket and by airlock-attest, and its documents by two verifiers."""
 import concurrent.futures
+import contextlib
 import datetime
+import fcntl
 import os
 import resource
 import signal
@@ -13,6 +15,8 @@ import time
 import cbor2
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from support import attest_verifier, process
@@ -40,6 +44,17 @@ def simulate(directory):
 		assert simulator.stop() == 0, simulator.output
 		assert not SANITIZER_REPORT.search(simulator.output)
 		assert not simulator.path.exists()
+
+
+@contextlib.contextmanager
+def held(directory):
+	"""Nobody else gets its lock meanwhile."""
+	descriptor = os.open(directory, os.O_RDONLY)
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_EX)
+		yield
+	finally:
+		os.close(descriptor)
 
 
 @pytest.fixture
@@ -288,6 +303,26 @@ def test_a_kept_root_is_used_again_and_is_private(simulate, directory):
 	verify(second.ask(attestation())["Attestation"]["document"], second.root)
 
 
+def test_first_starts_at_once_keep_one_root(directory):
+	pki = directory / "pki"
+	pki.mkdir()
+	sockets = [f"unix:{directory}/{number}" for number in range(4)]
+	with held(pki):
+		started = [process.Daemon([str(attest_program()), "simulate", "--listen", name, "--pki", str(pki)])
+			for name in sockets]
+		time.sleep(0.5)  # they come to where the first of them would make a root
+		before = list(pki.iterdir())
+	try:
+		for daemon, name in zip(started, sockets):
+			daemon.wait_line("listening")
+			document = process.run([str(attest_program()), "get", f"--nsm={name}"]).raw
+			verify(document, pki / "root.pem")
+		assert before == []
+	finally:
+		statuses = [daemon.stop() for daemon in started]
+	assert statuses == [0] * 4
+
+
 @pytest.mark.parametrize("damage", ["key", "certificate", "absent"])
 def test_a_kept_root_that_is_damaged_is_refused(simulate, directory, damage):
 	nsm = simulate()
@@ -305,6 +340,36 @@ def test_a_kept_root_that_is_damaged_is_refused(simulate, directory, damage):
 		str(nsm.pki)])
 	assert result.status == (TRANSPORT if damage == "absent" else USAGE), result.stderr
 	assert "root." in result.stderr
+
+
+@pytest.mark.parametrize("curve, begins, ends, reason", [
+	(ec.SECP384R1(), -1, 1, None),
+	(ec.SECP256R1(), -1, 1, "its key is not on P-384"),
+	(None, -1, 1, "its key is not on P-384"),
+	(ec.SECP384R1(), -2, -1, "expired at "),
+	(ec.SECP384R1(), 1, 2, "not valid before "),
+], ids=["good", "p256", "rsa", "expired", "to-come"])
+def test_a_kept_root_that_nobody_could_accept_is_refused(simulate, directory, curve, begins, ends, reason):
+	key = ec.generate_private_key(curve) if curve else rsa.generate_private_key(65537, 2048)
+	name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kept")])
+	days = lambda count: datetime.datetime.utcnow() + datetime.timedelta(days=count)
+	root = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+		.serial_number(1).not_valid_before(days(begins)).not_valid_after(days(ends))
+		.add_extension(x509.BasicConstraints(True, None), critical=True)
+		.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+		.sign(key, hashes.SHA384()))
+	pki = directory / "pki"
+	pki.mkdir()
+	(pki / "root.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
+	(pki / "root.key").write_bytes(key.private_bytes(serialization.Encoding.PEM,
+		serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+	if reason is None:
+		nsm = simulate()
+		verify(nsm.ask(attestation())["Attestation"]["document"], nsm.root)
+		return
+	result = process.run([str(attest_program()), "simulate", "--listen", f"unix:{directory}/nsm.sock", "--pki",
+		str(pki)], timeout=10)
+	assert result.status == USAGE and f"{pki}/root.pem: {reason}" in result.stderr, result
 
 
 # --- airlock-attest as its client, and as its verifier

@@ -310,6 +310,45 @@ Test(simulated_nsm, certificates_near_their_end_are_issued_anew_with_all_below)
 	}
 }
 
+// By how much the clock went back, and from which level on certificates would not be valid yet: the
+// regional and the zonal ones begin an hour before they are made, the instance's a minute, the
+// leaf's three seconds.
+static const struct {
+	long back;
+	size_t first_new;
+} steps[] = {
+	{3, 5},
+	{4, 4},
+	{60, 4},
+	{61, 3},
+	{HOUR, 3},
+	{HOUR + 1, 1},
+};
+
+Test(simulated_nsm, certificates_that_are_not_valid_yet_are_issued_anew_with_all_below)
+{
+	for (size_t row = 0; row < ARRAY_SIZE(steps); row++) {
+		uint8_t before[SIMULATED_PKI_LEVELS][32], after[SIMULATED_PKI_LEVELS][32];
+		time_t now;
+
+		tear_down();
+		set_up();
+		now = issued_at() - steps[row].back;
+		serials(before);
+		cr_assert(simulated_pki_renew(nsm.pki, now, NULL));
+		serials(after);
+		for (size_t i = 0; i < SIMULATED_PKI_LEVELS; i++) {
+			gnutls_x509_crt_t certificate = import(i);
+
+			cr_expect_eq(memcmp(before[i], after[i], 32) != 0,
+				i >= steps[row].first_new, "row %zu, level %zu", row, i);
+			cr_expect(i == 0 || gnutls_x509_crt_get_activation_time(certificate) <= now,
+				"row %zu, level %zu", row, i);
+			gnutls_x509_crt_deinit(certificate);
+		}
+	}
+}
+
 Test(simulated_nsm, no_certificate_outlives_its_issuer_whenever_it_is_asked_for)
 {
 	time_t now = time(NULL);
