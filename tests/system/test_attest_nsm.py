@@ -197,6 +197,21 @@ def test_when_descriptors_run_out_newcomers_wait_for_one(simulate, directory):
 	assert (soft, hard) == resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
+def test_descriptors_that_others_took_are_waited_for_without_clients(nsm):
+	taken = len(os.listdir(f"/proc/{nsm.pid}/fd"))
+	resource.prlimit(nsm.pid, resource.RLIMIT_NOFILE, (taken, 1000))
+	with nsm.connect() as connection:
+		connection.send(cbor2.dumps("GetRandom"))
+		connection.settimeout(0.5)
+		before = processor_seconds(nsm.pid)
+		with pytest.raises(TimeoutError):
+			connection.recv(RESPONSE_MAX)
+		assert processor_seconds(nsm.pid) - before < 0.1
+		resource.prlimit(nsm.pid, resource.RLIMIT_NOFILE, (1000, 1000))
+		connection.settimeout(20)
+		assert "GetRandom" in cbor2.loads(connection.recv(RESPONSE_MAX))
+
+
 # --- the socket
 
 def test_everybody_may_connect_as_to_the_device(nsm):
@@ -211,6 +226,36 @@ def test_a_live_socket_is_not_replaced_and_a_stale_one_is(simulate, directory):
 	nsm.stop(signal.SIGKILL)
 	assert nsm.path.exists()
 	assert "GetRandom" in simulate().ask("GetRandom")
+
+
+def test_of_those_that_start_at_once_one_gets_a_stale_socket(simulate, directory):
+	stale = simulate()
+	stale.stop(signal.SIGKILL)
+	with held(directory):
+		started = [process.Daemon([str(attest_program()), "simulate", "--listen", f"unix:{stale.path}"])
+			for _ in range(5)]
+		time.sleep(0.5)
+		before = [one.output for one in started if one.lines or one.has_ended()]
+		ended = started.pop().stop()
+	try:
+		assert before == []
+		assert ended == 128 + signal.SIGTERM  # who waits for the directory can be ended
+		for one in started:
+			one.wait_line(lambda line: line.startswith("listening") or "Address already in use" in line)
+		listening = [one for one in started if one.output.startswith("listening")]
+		assert len(listening) == 1 and "GetRandom" in stale.ask("GetRandom")
+		assert listening[0].stop() == 0 and not stale.path.exists()
+	finally:
+		statuses = sorted(one.stop() for one in started)
+	assert statuses == [0, TRANSPORT, TRANSPORT, TRANSPORT]
+
+
+def test_the_socket_that_took_its_place_is_left_alone(simulate):
+	first = simulate()
+	first.path.unlink()
+	second = simulate()
+	assert first.stop() == 0
+	assert "GetRandom" in second.ask("GetRandom")
 
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
