@@ -126,8 +126,10 @@ static bool read_text(const char *path, struct bytes *text, struct attest_error 
 {
 	uint8_t *data;
 
-	if (!file_read(path, KEY_FILE_MAX, &data, &text->length, error))
+	if (!file_read(path, KEY_FILE_MAX, &data, &text->length, error)) {
+		error->fault = ATTEST_FAULT_USAGE;
 		return false;
+	}
 	text->data = data;
 	return true;
 }

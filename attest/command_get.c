@@ -50,9 +50,11 @@ static int read_field(const char *path, struct field *field)
 
 	free(field->data);
 	field->data = NULL;
-	return file_read(path, DOCUMENT_FIELD_MAX, &field->data, &field->length, &error)
-		       ? EXIT_OK
-		       : command_fail(path, &error);
+	if (file_read(path, DOCUMENT_FIELD_MAX, &field->data, &field->length, &error))
+		return EXIT_OK;
+	if (error.fault == ATTEST_FAULT_MALFORMED)
+		error.fault = ATTEST_FAULT_USAGE; // larger than the NSM takes, as a nonce may be
+	return command_fail(path, &error);
 }
 
 static int parse(int argc, char **argv, struct options *options)

@@ -51,8 +51,10 @@ static struct kms_key *read_key(const char *path, struct attest_error *error)
 	uint8_t *pem;
 	size_t length;
 
-	if (!file_read(path, KEY_FILE_MAX, &pem, &length, error))
+	if (!file_read(path, KEY_FILE_MAX, &pem, &length, error)) {
+		error->fault = ATTEST_FAULT_USAGE;
 		return NULL;
+	}
 	key = kms_key_parse(pem, length, error);
 	explicit_bzero(pem, length);
 	free(pem);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // One table of subcommands drives dispatch and help; each reads its own options.
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attest/commands.h"
 #include "wire/compiler.h"
@@ -128,10 +130,23 @@ static void move_device(int argc, char **argv)
 	argv[1] = name;
 }
 
+// A standard descriptor that is closed would be the next file's or socket's number, and that would
+// get what is written there. This one can be neither read nor written (O_PATH in open(2)).
+static bool occupy_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) != fd)
+			return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
+	if (!occupy_standard_descriptors())
+		return EXIT_TRANSPORT;
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;

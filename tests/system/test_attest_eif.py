@@ -667,6 +667,13 @@ def test_build_says_what_is_wrong(directory, parts, signer):
 		assert (result.status, result.stdout) == (2, ""), result
 		assert word in result.stderr, result.stderr
 	key.write_bytes(private(signer[0]))
+	large = directory / "large"
+	large.write_bytes(bytes(65537))
+	for name, word in (("nowhere", "No such file"), ("large", "more than 65536 bytes")):
+		for words in (["--sign-key", directory / name, *signing[2:]], [*signing[:3], directory / name]):
+			result = build(*parts, *words, *out)
+			assert (result.status, result.stdout) == (2, "") and word in result.stderr, result
+			assert f"{directory}/{name}" in result.stderr
 	certificate.write_bytes(b"of the signer\n" + eif.pem(signer[1]))
 	result = build(*parts, *signing, *out)
 	assert result.status == 2 and "does not begin with a certificate" in result.stderr, result

@@ -463,9 +463,11 @@ def _damaged(recipient):
 def test_files_that_cannot_be_read(directory, recipient):
 	key = directory / "key.pem"
 	key.write_bytes(recipient.pem())
-	for key_path, path, named in [(key, "/nonexistent", "/nonexistent"), ("/nonexistent", key, "/nonexistent")]:
+	(directory / "large").write_bytes(recipient.pem() + bytes(16384))
+	for key_path, path, status, named in [(key, "/nonexistent", 3, "/nonexistent"),
+			("/nonexistent", key, 2, "/nonexistent"), (directory / "large", key, 2, f"{directory}/large")]:
 		result = process.run([ATTEST, "kms", "unwrap", "--key", key_path, path])
-		assert (result.status, result.stdout) == (3, "") and named in result.stderr
+		assert (result.status, result.stdout) == (status, "") and named in result.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["wrap"], ["unwrap"], ["unwrap", "file"], ["unwrap", "--key", "k"],

@@ -465,6 +465,16 @@ def test_wrong_words_are_usage_errors(nsm, command):
 	assert nsm.run(*command).status == USAGE
 
 
+@pytest.mark.parametrize("option", ["--user-data", "--public-key"])
+def test_a_field_that_is_too_large_is_a_usage_error_and_an_absent_one_is_not(nsm, directory, option):
+	(directory / "field").write_bytes(bytes(1024))
+	assert nsm.run("get", option, directory / "field").status == 0
+	(directory / "field").write_bytes(bytes(1025))
+	result = nsm.run("get", option, directory / "field")
+	assert result.status == USAGE and "field" in result.stderr and "more than 1024 bytes" in result.stderr
+	assert nsm.run("get", option, directory / "none").status == TRANSPORT
+
+
 @pytest.mark.parametrize("words", [
 	["--nsm", "NAME", "pcr", "read", "3"],
 	["--nsm=NAME", "pcr", "read", "3"],
@@ -482,6 +492,23 @@ def test_the_device_may_be_named_anywhere(nsm, words):
 def test_an_answer_that_cannot_be_written_is_none(nsm, command):
 	done = process.run(["sh", "-c", 'exec "$@" > /dev/full', "sh", str(attest_program()), *command, nsm.name_option])
 	assert done.status == TRANSPORT and "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["random", "9"], ["get"]], ids=" ".join)
+def test_a_closed_standard_output_is_not_the_nsm(nsm, command):
+	done = process.run(["sh", "-c", 'exec "$@" >&-', "sh", str(attest_program()), *command, nsm.name_option])
+	assert done.status == TRANSPORT and "Bad file descriptor" in done.stderr
+
+
+def test_closed_standard_descriptors_that_are_not_needed_do_no_harm(nsm, directory):
+	out = directory / "document"
+	done = process.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", str(attest_program()), "get", nsm.name_option,
+		"-o", str(out)])
+	assert done.status == 0
+	verify(out.read_bytes(), nsm.root)
+	done = process.run(["sh", "-c", 'exec "$@" <&-', "sh", str(attest_program()), "get", nsm.name_option,
+		"--user-data", "-"])
+	assert done.status == TRANSPORT and "Bad file descriptor" in done.stderr and done.raw == b""
 
 
 def test_without_an_nsm_every_command_says_where_it_looked(directory):
