@@ -11,6 +11,20 @@
 _Atomic uint8_t fds_words[FDS_COUNT];
 
 static _Atomic int highest_shared = -1; // no descriptor above it carries FD_SHARED
+static _Atomic int highest_stream = -1; // no descriptor above it has been OPEN or CAREFUL
+
+static void raise_highest(_Atomic int *highest, int fd)
+{
+	int now = atomic_load_explicit(highest, memory_order_relaxed);
+
+	while (fd > now && !atomic_compare_exchange_weak(highest, &now, fd))
+		;
+}
+
+static bool is_stream_class(uint8_t word)
+{
+	return (word & FD_CLASS) == FD_OPEN || (word & FD_CLASS) == FD_CAREFUL;
+}
 
 uint64_t fds_cookie(int fd)
 {
@@ -33,8 +47,11 @@ static void set_class(int fd, uint8_t class_and_cut)
 		return;
 	uint8_t old = atomic_load_explicit(&fds_words[fd], memory_order_relaxed);
 	uint8_t new = (uint8_t)((old & kept) | class_and_cut);
-	if (old != new)
-		atomic_store_explicit(&fds_words[fd], new, memory_order_relaxed);
+	if (old == new)
+		return;
+	atomic_store_explicit(&fds_words[fd], new, memory_order_relaxed);
+	if (is_stream_class(new))
+		raise_highest(&highest_stream, fd);
 }
 
 static void settle_for_plain(int fd)
@@ -75,14 +92,11 @@ void fds_set_plain(int fd)
 
 void fds_add_bits(int fd, uint8_t bits)
 {
-	int highest = atomic_load(&highest_shared);
-
 	if ((unsigned)fd >= FDS_COUNT)
 		return;
 	atomic_fetch_or_explicit(&fds_words[fd], bits, memory_order_relaxed);
-	while ((bits & FD_SHARED) && fd > highest &&
-		!atomic_compare_exchange_weak(&highest_shared, &highest, fd))
-		;
+	if (bits & FD_SHARED)
+		raise_highest(&highest_shared, fd);
 }
 
 void fds_clear_bits(int fd, uint8_t bits)
@@ -117,6 +131,11 @@ static struct socket_entry *look_up(int fd)
 	return entry && atomic_load(&entry->phase) != SOCKET_PHASE_MOVED ? entry : NULL;
 }
 
+static void note_shared(struct socket_entry *entry)
+{
+	atomic_fetch_or_explicit(&entry->flags, SOCKET_FLAG_SHARED, memory_order_relaxed);
+}
+
 struct socket_entry *fds_find(int fd)
 {
 	struct socket_entry *entry = look_up(fd);
@@ -138,14 +157,31 @@ uint8_t fds_classify_slowly(int fd)
 {
 	struct socket_entry *entry = fds_find(fd);
 
+	// Inherited through exec, or received.
+	if (entry && (atomic_load(&entry->fd) != fd || atomic_load(&entry->owner) != getpid()))
+		note_shared(entry);
 	return entry ? class_of(entry) : FD_PLAIN;
+}
+
+void fds_note_fork(void)
+{
+	int highest = atomic_load(&highest_stream);
+
+	for (int fd = 0; fd <= highest; fd++) {
+		struct socket_entry *entry = is_stream_class(fds_word(fd)) ? look_up(fd) : NULL;
+		if (entry)
+			note_shared(entry);
+	}
 }
 
 void fds_note_duplicate(int from, int to)
 {
 	uint8_t word = fds_word(from);
+	struct socket_entry *entry = is_stream_class(word) ? look_up(from) : NULL;
 
-	if ((word & FD_CLASS) == FD_OPEN || (word & FD_CLASS) == FD_CAREFUL)
+	if (entry)
+		note_shared(entry);
+	if (is_stream_class(word))
 		set_class(to, word & (FD_CLASS | FD_CUT));
 	else if ((word & FD_CLASS) == FD_UNKNOWN && fds_is_plain(to))
 		fds_set_unknown(to);
@@ -174,6 +210,8 @@ bool fds_is_dead(const struct socket_entry *entry)
 	int saved_errno = errno;
 	bool is_dead;
 
+	if (atomic_load(&entry->flags) & SOCKET_FLAG_SHARED)
+		return false;
 	if (owner == getpid())
 		is_dead = fds_cookie(atomic_load(&entry->fd)) != cookie;
 	else

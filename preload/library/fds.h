@@ -80,6 +80,10 @@ void fds_clear_bits(int fd, uint8_t bits);
 // vfork, whose parent goes on with this memory but with its own descriptors.
 void fds_note_duplicate(int from, int to);
 
+// This process has been forked: its streams are another one's too. Calls system calls for each of
+// them, none for other descriptors.
+void fds_note_fork(void);
+
 // Calls visit for each other descriptor of this process that carries FD_SHARED and whose cookie is
 // this one.
 void fds_visit_duplicates(

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "preload/library/fds.h"
 #include "preload/library/result.h"
 
 #define WAIT_ROUNDS       100
@@ -58,6 +59,7 @@ static void after_fork_in_child(void)
 	atomic_store(&has_forked, true);
 	atomic_store(&forks, 0);
 	atomic_store(&dials, 0);
+	fds_note_fork();
 }
 
 void fork_guard_initialise(void)

@@ -2,7 +2,8 @@
 // Routed streams by socket cookie (SO_COOKIE, socket(7): unique for the system's lifetime and equal
 // on duplicates). Shared by processes, lock-free. There is no removal: programs close sockets
 // unseen. A full neighbourhood evicts the entry that is most surely dead: one whose process is
-// gone, or whose descriptor in this process now has another cookie, else the oldest.
+// gone, or whose descriptor in this process now has another cookie (and which nobody else was seen
+// to have), else the oldest.
 #ifndef AIRLOCK_PRELOAD_SOCKET_TABLE_H
 #define AIRLOCK_PRELOAD_SOCKET_TABLE_H
 
@@ -34,6 +35,7 @@ enum socket_flags {                // bits
 	SOCKET_FLAG_VSOCK = 8,         // sends are cut to STREAM_VSOCK_MAX_SEND
 	SOCKET_FLAG_RESET_TOLD = 16,   // why the stream ended has been asked and told
 	SOCKET_FLAG_CONNECT_TOLD = 32, // connect() has reported success: the next one is EISCONN
+	SOCKET_FLAG_SHARED = 64, // has had other numbers or processes: owner and fd prove nothing
 };
 
 // Fields without _Atomic are written before phase leaves NONE and are constant afterwards.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The shared tables by themselves, filled by several threads beyond what they hold, so that entries
-// are evicted while others look at them: with ThreadSanitizer, which Criterion's tests cannot have.
+// The shared tables. By themselves, filled by several threads beyond what they hold, so that
+// entries are evicted while others look at them: with ThreadSanitizer, which Criterion's tests
+// cannot have. And the library's own, crowded around one stream. HOST PORT accepts.
 #include "tests/behaviour/probe.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "preload/shared/name_pool.c"
 #include "preload/shared/socket_table.c"
@@ -80,8 +83,95 @@ static void fill_names(void)
 	fill(insert_names);
 }
 
+// --- the library's own table, crowded where one stream's entry is
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+	must("SO_COOKIE", getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length));
+	return cookie;
+}
+
+static bool is_neighbour(uint64_t cookie, uint64_t of)
+{
+	return ((first_place(of) - first_place(cookie)) & (SOCKET_TABLE_ENTRIES - 1)) < WINDOW;
+}
+
+// Spends cookies, which count up, until the one that is `ahead` of the last is near. Returns the
+// last.
+static uint64_t spend_cookies(uint64_t of, uint64_t ahead)
+{
+	uint64_t last;
+	do {
+		int fd = must("socket", socket(AF_UNIX, SOCK_STREAM, 0));
+		last = cookie_of(fd);
+		close(fd);
+	} while (!is_neighbour(last + ahead, of));
+	return last;
+}
+
+// Connects until every place that the stream's entry may have has been taken over.
+static void crowd_out(int stream)
+{
+	uint64_t cookie = cookie_of(stream), ahead = 1;
+	cpu_set_t here;
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof(here), &here); // each processor has cookies of its own
+	for (unsigned hits = 0, tries = 0; hits < 4 * WINDOW; tries++) {
+		uint64_t last = spend_cookies(cookie, ahead);
+		int fd = probe_connected();
+		hits += is_neighbour(cookie_of(fd), cookie);
+		ahead = cookie_of(fd) - last;
+		close(fd);
+		if (tries > 100 * WINDOW)
+			give_up("no neighbours");
+	}
+}
+
+static void say_peer(const char *what, int fd)
+{
+	struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
+	socklen_t length = sizeof(name);
+	must("getpeername", getpeername(fd, (struct sockaddr *)&name, &length));
+	say_sockaddr(what, (struct sockaddr *)&name, name.ss_family != AF_UNIX);
+}
+
+static void dialled_by_another_number(void)
+{
+	int first = probe_connected(), stream = dup(first);
+	close(first);
+	crowd_out(stream);
+	say_peer("duplicate", stream);
+}
+
+static void dialled_by_another_process(void)
+{
+	int end[2], gone[2];
+	char byte;
+	must("pipe", pipe(end));
+	must("pipe", pipe(gone));
+	pid_t dialler = must("fork", fork());
+	if (dialler == 0) {
+		int stream = probe_connected();
+		if (must("fork", fork()) > 0)
+			_exit(0);
+		must("read", (int)read(gone[0], &byte, 1));
+		crowd_out(stream);
+		say_peer("inherited", stream);
+		_exit(0);
+	}
+	must("waitpid", waitpid(dialler, NULL, 0));
+	must("write", (int)write(gone[1], "x", 1));
+	close(end[1]);
+	must("read", (int)read(end[0], &byte, 1)); // the child's end
+}
+
 static const struct probe_case cases[] = {
 	{"sockets", fill_sockets},
 	{"names", fill_names},
+	{"dialled-by-another-number", dialled_by_another_number},
+	{"dialled-by-another-process", dialled_by_another_process},
 };
 PROBE_MAIN(cases)
