@@ -104,6 +104,11 @@ static int shut_pending(int fd, struct socket_entry *entry)
 	return real_shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0;
 }
 
+static void believe(int duplicate, void *entry)
+{
+	fds_set_stream(duplicate, entry);
+}
+
 // SHUT_RD alone is only remembered: both transports would tell the peer, which TCP does not.
 static int shut_open(int fd, struct socket_entry *entry, int how)
 {
@@ -115,6 +120,8 @@ static int shut_open(int fd, struct socket_entry *entry, int how)
 		flags |= SOCKET_FLAG_WRITE_SHUT;
 	atomic_fetch_or(&entry->flags, flags);
 	fds_set_stream(fd, entry);
+	if (how != SHUT_WR && (fds_word(fd) & FD_SHARED))
+		fds_visit_duplicates(fd, atomic_load(&entry->cookie), believe, entry);
 	if (how == SHUT_RD)
 		return 0;
 	// SHUT_RDWR wakes threads that wait in recv(), as TCP's does.

@@ -254,6 +254,16 @@ static void shut_read(void)
 	said("send after SHUT_RD", send(fd, "ping\n", 5, MSG_NOSIGNAL));
 }
 
+static void shut_read_of_a_duplicate(void)
+{
+	char text[16];
+	int fd = probe_connected(), same = dup(fd);
+	said("send", send(same, "ping\n", 5, MSG_NOSIGNAL));
+	said("recv", recv(same, text, 5, MSG_WAITALL));
+	said("SHUT_RD", shutdown(fd, SHUT_RD));
+	said("read", read(same, text, sizeof(text)));
+}
+
 static void shut_twice(void)
 {
 	int fd = probe_connected();
@@ -336,6 +346,7 @@ static const struct probe_case cases[] = {
 	{"fast-open-nonblocking", fast_open_nonblocking},
 	{"fast-open-connect", fast_open_connect},
 	{"shut-read", shut_read},
+	{"shut-read-of-a-duplicate", shut_read_of_a_duplicate},
 	{"shut-twice", shut_twice},
 	{"bad-addresses", bad_addresses},
 	{"errno-untouched", errno_untouched},

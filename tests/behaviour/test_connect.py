@@ -99,9 +99,10 @@ def test_without_hostd_the_network_is_unreachable(airlock, probe):
 	assert "connect: -1 ENETUNREACH" in result.stdout
 
 
-def test_the_read_side_shut_gives_what_is_queued_and_then_the_end(both, peers, probe):
+@pytest.mark.parametrize("case", ["shut-read", "shut-read-of-a-duplicate"])
+def test_the_read_side_shut_gives_what_is_queued_and_then_the_end(both, peers, probe, case):
 	origin = peers.listen(peer.echo)
-	both([probe("connecting"), "shut-read", origin.host, origin.port]).assert_same()
+	both([probe("connecting"), case, origin.host, origin.port]).assert_same()
 
 
 def test_the_write_side_shut_twice(both, peers, probe):
