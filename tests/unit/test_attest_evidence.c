@@ -181,23 +181,31 @@ static void close_sides(struct connection *connection)
 	gnutls_deinit(connection->server.session);
 }
 
+static void free_side(struct side *side)
+{
+	gnutls_free(side->ticket.data);
+	gnutls_certificate_free_credentials(side->credentials);
+}
+
 #define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
 static struct connection one, two;
 
 static void set_up(void)
 {
-	struct connection *all[] = {&one, &two};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		gnutls_certificate_allocate_credentials(&all[i]->client.credentials);
-		gnutls_certificate_allocate_credentials(&all[i]->server.credentials);
-		give_certificate(all[i]->client.credentials, 1);
-		give_certificate(all[i]->server.credentials, 2);
-	}
+	gnutls_certificate_allocate_credentials(&one.client.credentials);
+	gnutls_certificate_allocate_credentials(&one.server.credentials);
+	give_certificate(one.client.credentials, 1);
+	give_certificate(one.server.credentials, 2);
 }
 
-TestSuite(evidence, .init = set_up, .timeout = 30);
+static void tear_down(void)
+{
+	free_side(&one.client);
+	free_side(&one.server);
+}
+
+TestSuite(evidence, .init = set_up, .fini = tear_down, .timeout = 30);
 
 static struct evidence_binding bind_to(const struct connection *connection, enum evidence_role self,
 	enum evidence_role prover, const uint8_t *about)
@@ -316,6 +324,7 @@ Test(evidence, a_session_that_is_not_fresh_tls_13_for_the_protocol_is_refused)
 	connect_sides(&one, &resumed);
 	cr_assert(gnutls_session_is_resumed(one.client.session));
 	check_refused(&one, "resumed");
+	close_sides(&one);
 }
 
 // --- checking
@@ -362,7 +371,12 @@ static void set_up_nsm(void)
 	cr_assert(simulated_pki_renew(pki, time(NULL), &error), "%s", error.message);
 }
 
-TestSuite(evidence_check, .init = set_up_nsm, .timeout = 30);
+static void tear_down_nsm(void)
+{
+	simulated_pki_free(pki);
+}
+
+TestSuite(evidence_check, .init = set_up_nsm, .fini = tear_down_nsm, .timeout = 30);
 
 static struct policy *make_policy(const uint8_t *pcr0)
 {
@@ -413,5 +427,4 @@ Test(evidence_check, accepts_only_the_policys_image_this_nonce_and_this_connecti
 	}
 	policy_free(good);
 	policy_free(bad);
-	simulated_pki_free(pki);
 }
