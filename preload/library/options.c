@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -16,10 +17,16 @@
 #include "preload/library/settle.h"
 #include "preload/library/swap.h"
 #include "preload/library/user_memory.h"
+#include "wire/stream.h"
 
 // States of RFC 9293 as the kernel numbers them (include/net/tcp_states.h).
-#define STATE_ESTABLISHED 1
-#define STATE_SYN_SENT    2
+enum tcp_state {
+	STATE_ESTABLISHED = 1,
+	STATE_SYN_SENT = 2,
+	STATE_FIN_WAIT2 = 5,
+	STATE_CLOSE = 7,
+	STATE_CLOSE_WAIT = 8,
+};
 
 // --- set
 
@@ -134,7 +141,6 @@ static int get_error(int fd, struct socket_entry *entry, void *value, socklen_t 
 // What a healthy connection of some milliseconds' round trip reports. Times in microseconds.
 static void describe_connection(struct tcp_info *info)
 {
-	info->tcpi_state = STATE_ESTABLISHED;
 	info->tcpi_rto = 204000;
 	info->tcpi_ato = 40000;
 	info->tcpi_snd_mss = 1448;
@@ -147,6 +153,20 @@ static void describe_connection(struct tcp_info *info)
 	info->tcpi_snd_cwnd = 10;
 	info->tcpi_rcv_space = 14480;
 	info->tcpi_min_rtt = 4000;
+}
+
+// Pools of connections look at it before they use one again.
+static enum tcp_state state_of(int fd, const struct socket_entry *entry)
+{
+	struct pollfd item = {.fd = fd, .events = POLLRDHUP};
+	bool is_write_shut = atomic_load(&entry->flags) & SOCKET_FLAG_WRITE_SHUT;
+	UNCANCELLED;
+
+	if (!is_write_shut && stream_probe(fd) < 0)
+		return STATE_CLOSE;
+	if (poll(&item, 1, 0) > 0)
+		return is_write_shut ? STATE_CLOSE : STATE_CLOSE_WAIT;
+	return is_write_shut ? STATE_FIN_WAIT2 : STATE_ESTABLISHED;
 }
 
 // The kernel's struct may be longer or shorter than ours: its length, our fields.
@@ -163,6 +183,8 @@ static int get_tcp_info(int fd, struct socket_entry *entry, void *value, socklen
 	if (result < 0)
 		return result;
 	if (phase == SOCKET_PHASE_OPEN)
+		answer.info.tcpi_state = (uint8_t)state_of(fd, entry);
+	if (phase == SOCKET_PHASE_OPEN && answer.info.tcpi_state != STATE_CLOSE)
 		describe_connection(&answer.info);
 	else if (phase == SOCKET_PHASE_PENDING)
 		answer.info.tcpi_state = STATE_SYN_SENT;

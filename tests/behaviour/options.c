@@ -257,6 +257,39 @@ static void information(void)
 	say("then %u", length);
 }
 
+// FIN-WAIT-1 is FIN-WAIT-2 as soon as the other side has acknowledged.
+static void say_state(const char *when, int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+	must("TCP_INFO", getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length));
+	int state = info.tcpi_state == TCP_FIN_WAIT1 ? TCP_FIN_WAIT2 : info.tcpi_state;
+	say("%s: state %d", when, state);
+}
+
+// HOST PORT ends as the first byte that it gets says.
+static void states(void)
+{
+	char byte;
+	int fd = probe_connected();
+	say_state("connected", fd);
+	said("send", send(fd, "x", 1, MSG_NOSIGNAL));
+	wait_for(fd, POLLRDHUP);
+	say_state("the other side has ended, unread", fd);
+	said("recv", recv(fd, &byte, 1, 0));
+	said("recv", recv(fd, &byte, 1, 0));
+	say_state("the other side has ended", fd);
+	said("shutdown", shutdown(fd, SHUT_WR));
+	say_state("both sides have ended", fd);
+	fd = probe_connected();
+	said("shutdown", shutdown(fd, SHUT_WR));
+	say_state("this side has ended", fd);
+	fd = probe_connected();
+	said("send", send(fd, "r", 1, MSG_NOSIGNAL));
+	wait_for(fd, POLLIN);
+	say_state("reset", fd);
+}
+
 static void input_output_control(void)
 {
 	int fd = probe_connected(), value = -1;
@@ -290,6 +323,7 @@ static const struct probe_case cases[] = {
 	{"options-after", options_after},
 	{"sizes", sizes},
 	{"information", information},
+	{"states", states},
 	{"ioctl", input_output_control},
 };
 PROBE_MAIN(cases)
