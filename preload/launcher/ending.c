@@ -4,23 +4,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "preload/launcher/message.h"
 #include "wire/clock.h"
 
 #define LONG 300 // ms of waiting that are worth a word
-
-static bool has_ended(pid_t child)
-{
-	pid_t ended;
-
-	do
-		ended = waitpid(child, NULL, WNOHANG);
-	while (ended > 0 && child < 0);
-	return ended != 0;
-}
 
 // Returns the signal that came before the deadline, 0 for none.
 static int next_signal(const sigset_t *set, uint64_t deadline)
@@ -44,13 +33,14 @@ static sigset_t watched_signals(void)
 	return set;
 }
 
-bool ending_wait(pid_t child, unsigned timeout_ms, const char *what)
+bool ending_wait(
+	bool (*has_ended)(void *context), void *context, unsigned timeout_ms, const char *what)
 {
 	uint64_t begun = clock_now_ms(), deadline = begun + timeout_ms;
 	sigset_t set = watched_signals();
 	bool is_said = false;
 
-	while (!has_ended(child)) {
+	while (!has_ended(context)) {
 		uint64_t now = clock_now_ms();
 		int number;
 

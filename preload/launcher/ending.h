@@ -4,14 +4,14 @@
 #define AIRLOCK_LAUNCHER_ENDING_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "wire/compiler.h"
 
-// Waits until child, or with -1 every child, has ended, and reaps. False when timeout_ms are over
-// or a signal that asks us to end (SIGTERM, SIGINT, SIGHUP, SIGQUIT) has come since. These and
-// SIGCHLD must be blocked, SIGCHLD at its default. When it takes long, says at info that it waits
-// for `what`.
-bool ending_wait(pid_t child, unsigned timeout_ms, const char *what) MUST_CHECK;
+// Waits until has_ended(context), which reaps, says so; it is asked at first and after each
+// SIGCHLD. False when timeout_ms are over or a signal that asks us to end (SIGTERM, SIGINT, SIGHUP,
+// SIGQUIT) has come since. These and SIGCHLD must be blocked, SIGCHLD at its default. When it takes
+// long, says at info that it waits for `what`.
+bool ending_wait(bool (*has_ended)(void *context), void *context, unsigned timeout_ms,
+	const char *what) MUST_CHECK;
 
 #endif

@@ -4,8 +4,8 @@
 // and what the terminal sends (Ctrl-C, Ctrl-Z, a resize) reaches it without us. So a signal is
 // passed on unless the kernel sent it to the whole group. When the program stops, we stop too, so
 // that a shell's job control sees it; SIGCONT goes on to the program. As PID 1 orphans are ours to
-// reap, and
-// when the program has ended, all others are ended too.
+// reap, and when the program has ended, all others are ended too: airlock-tls last, which they may
+// still need.
 #include "preload/launcher/supervise.h"
 
 #include <errno.h>
@@ -19,6 +19,7 @@
 
 #include "preload/launcher/ending.h"
 #include "preload/launcher/message.h"
+#include "preload/launcher/others.h"
 #include "preload/launcher/tls_daemon.h"
 
 // SIGTTIN and SIGTTOU keep their default: the terminal sends them to the whole group, and we stop
@@ -167,18 +168,36 @@ static int supervise(struct supervision *supervision)
 	}
 }
 
-static void ask_the_rest_to_end(void)
+static bool are_others_gone(void *context)
 {
-	if (getpid() == 1)
-		kill(-1, SIGTERM); // every process but this one (kill(2))
+	struct supervision *supervision = context;
+	pid_t child;
+
+	while ((child = waitpid(-1, NULL, WNOHANG)) > 0) {
+		if (child == supervision->tls.pid)
+			supervision->tls.pid = 0;
+	}
+	return child < 0 ||
+	       (supervision->tls.pid > 0 && others_signal(supervision->tls.pid, 0) == 0);
 }
 
-static void end_the_rest(void)
+static void signal_others(const struct supervision *supervision, int number)
 {
-	if (getpid() != 1 || ending_wait(-1, REST_TIMEOUT, "the other processes"))
+	if (supervision->tls.pid == 0 || others_signal(supervision->tls.pid, number) < 0)
+		kill(-1, number); // every process but this one (kill(2))
+}
+
+static void end_others(struct supervision *supervision)
+{
+	const char *what = "the other processes";
+
+	if (getpid() != 1)
 		return;
-	kill(-1, SIGKILL);
-	if (!ending_wait(-1, KILL_TIMEOUT, "the other processes"))
+	signal_others(supervision, SIGTERM);
+	if (ending_wait(are_others_gone, supervision, REST_TIMEOUT, what))
+		return;
+	signal_others(supervision, SIGKILL);
+	if (!ending_wait(are_others_gone, supervision, KILL_TIMEOUT, what))
 		message_print("some processes do not end");
 }
 
@@ -194,9 +213,8 @@ int supervise_run(
 	if (supervision.program == 0)
 		execute(&supervision, arguments);
 	code = supervision.program < 0 ? -errno : supervise(&supervision);
-	ask_the_rest_to_end();
+	end_others(&supervision);
 	tls_daemon_stop(&supervision.tls);
-	end_the_rest();
 	supervision_end(&supervision);
 	return code;
 }

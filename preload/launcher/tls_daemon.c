@@ -235,6 +235,13 @@ void tls_daemon_restart(struct tls_daemon *daemon)
 		daemon->restart_at = clock_now_ms() + RESTART_PAUSE;
 }
 
+static bool has_ended(void *context)
+{
+	const struct tls_daemon *daemon = context;
+
+	return waitpid(daemon->pid, NULL, WNOHANG) != 0;
+}
+
 void tls_daemon_stop(struct tls_daemon *daemon)
 {
 	daemon->restart_at = 0;
@@ -244,7 +251,7 @@ void tls_daemon_stop(struct tls_daemon *daemon)
 	// which a leak checker, which runs when the daemon ends, holds it.
 	kill(daemon->pid, SIGCONT);
 	kill(daemon->pid, SIGTERM);
-	if (ending_wait(daemon->pid, STOP_TIMEOUT,
+	if (ending_wait(has_ended, daemon, STOP_TIMEOUT,
 		    "airlock-tls to pass on what programs have written")) {
 		daemon->pid = 0;
 		return;

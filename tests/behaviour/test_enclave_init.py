@@ -410,3 +410,34 @@ def test_a_second_signal_kills_them_at_once(root, background, number):
 	since = time.monotonic()
 	assert init.has_ended(30) and time.monotonic() - since < 5
 	assert init.process.returncode == 5 and "do not end" not in init.output
+
+
+# --- airlock-tls ends last
+
+@pytest.fixture
+def tls_socket(root):
+	"""Removed by airlock-tls when it ends in order, and not when it is killed."""
+	root.configure("tls-listen unix:/run/tls.sock", "route * tls")
+	return root.path / "run/tls.sock"
+
+
+def test_the_other_processes_have_airlock_tls_up_to_their_end(root, tls_socket):
+	root.write_script("""
+sh -c 'trap "sleep 0.5; test -S /run/tls.sock && echo served; exit 0" TERM; touch /tmp/up; while :; do sleep 0.05; done' &
+until [ -e /tmp/up ]; do sleep 0.05; done
+exit 4
+""")
+	result = root.boot()
+	assert (result.status, result.stdout) == (4, "served\n"), result
+	assert result.seconds < 5 and "killed" not in result.stderr and not tls_socket.exists()
+
+
+def test_airlock_tls_is_not_killed_with_the_others(root, tls_socket, background):
+	root.write_script(STUBBORN)
+	init = background(root.boot_in_background())
+	init.wait_line("ready")
+	os.kill(child_of(init), signal.SIGTERM)
+	init.wait_line("asked")
+	os.kill(child_of(init), signal.SIGTERM)
+	assert init.has_ended(30) and init.process.returncode == 5
+	assert "killed" not in init.output and not tls_socket.exists()
