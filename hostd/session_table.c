@@ -53,17 +53,28 @@ void session_table_put(struct session_table *table, struct session *session)
 	table->ended = session;
 }
 
+static void session_table_free(struct session_table *table, struct session *session)
+{
+	session->state = SESSION_FREE;
+	session->generation = (session->generation + 1) & EVENT_MAX_GENERATION;
+	session->next = table->free;
+	table->free = session;
+	table->in_use--;
+}
+
 void session_table_reap(struct session_table *table)
 {
-	struct session *session;
+	struct session *session = table->ended;
 
-	while ((session = table->ended)) {
-		table->ended = session->next;
-		session->state = SESSION_FREE;
-		session->generation = (session->generation + 1) & EVENT_MAX_GENERATION;
-		session->next = table->free;
-		table->free = session;
-		table->in_use--;
+	table->ended = NULL;
+	while (session) {
+		struct session *next = session->next;
+
+		if (session->is_ready)
+			session_table_put(table, session);
+		else
+			session_table_free(table, session);
+		session = next;
 	}
 }
 

@@ -23,7 +23,8 @@ struct session_table {
 // A zeroed slot with its index and generation, or NULL: no memory, or 2^24 in use.
 struct session *session_table_take(struct session_table *table) MUST_CHECK;
 
-// The slot is freed by the next session_table_reap, so that events of this batch still find it.
+// The slot is freed by the next session_table_reap, so that events of this batch still find it; one
+// that is in the worker's list of ready sessions, which runs through the slots, by a later one.
 void session_table_put(struct session_table *table, struct session *session);
 void session_table_reap(struct session_table *table);
 
