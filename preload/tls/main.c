@@ -113,6 +113,7 @@ static int start(struct options *options, char **words)
 	if (environment_scrub(words) < 0)
 		return refuse("cannot be executed anew without its environment");
 	signal(SIGPIPE, SIG_IGN); // whoever waited for readiness, or reads our log, may have left
+	signal(SIGTTOU, SIG_IGN); // we log from the background of a terminal, tostop or not
 	if (!forbid_core_dumps())
 		return refuse("cannot forbid core dumps");
 	if (time(NULL) < (time_t)AIRLOCK_BUILD_TIME)

@@ -2,6 +2,7 @@
 #include "preload/tls/tls_log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -92,12 +93,31 @@ void tls_log_begin(struct tls_log_line *line, enum settings_log_level level, con
 	tls_log_text(line, "msg", message);
 }
 
+// Standard error is the programs' too, and must not be made non-blocking. A pipe that is ready
+// takes PIPE_BUF bytes at once (pipe(7)).
+static bool would_block(void)
+{
+	struct pollfd item = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&item, 1, 0) == 0;
+}
+
 void tls_log_write(struct tls_log_line *line)
 {
+	static uint64_t lost;
+	size_t length = line->length;
 	ssize_t written;
 
 	if (line->length == 0)
 		return;
+	if (would_block()) {
+		lost++;
+		return;
+	}
+	if (lost)
+		tls_log_number(line, "lines-lost", lost);
+	if (line->length > length)
+		lost = 0; // it had room
 	line->text[line->length++] = '\n';
 	do
 		written = write(STDERR_FILENO, line->text, line->length);

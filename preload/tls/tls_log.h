@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // logfmt lines on stderr, each by one write(2). A value that is more than a plain word is quoted,
 // and what could end the quotes or the line becomes '?': nothing that a peer says can forge a line.
+// The one thread that serves all must not wait for whoever reads the log: a line that would have to
+// wait is lost, and the next one that is written has their number (lines-lost). For that thread
+// alone.
 #ifndef AIRLOCK_TLS_LOG_H
 #define AIRLOCK_TLS_LOG_H
 

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
 """airlock-tls as a process: who starts it, what it may do, what it answers."""
+import contextlib
 import errno
 import os
 import pathlib
+import pty
 import re
 import resource
+import select
 import signal
 import subprocess
+import termios
 
 import pytest
 
-from support import peer, process, tls_origin, tls_route, wire, world
+from support import peer, process, sanitizer, tls_origin, tls_route, wire, world
 from support.hostd import build_directory
 
 NAME = "good.test"
@@ -137,6 +141,58 @@ while sock.send(b"x"):
 	kept.wait_line("cannot accept")
 	resource.prlimit(kept.pid, resource.RLIMIT_NOFILE, (soft, hard))
 	assert is_answering(tls.path, patience=5)
+
+
+# --- its log is nobody's obstacle
+
+def test_a_log_that_nobody_reads_stops_nothing(tls, directory):
+	fifo = directory / "log"
+	os.mkfifo(fifo)
+	reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+	try:
+		fill(reader)
+		tls.configure(log="debug")
+		tls.keep(prefix=["sh", "-c", 'fifo=$0; exec "$@" 2>"$fifo"', str(fifo)])
+		assert is_answering(tls.path, patience=5)
+		while len(os.read(reader, 1 << 20)) == 1 << 20:
+			pass
+		assert is_answering(tls.path)
+		said = os.read(reader, 1 << 20).decode()
+	finally:
+		os.close(reader)
+	assert re.search(r"^time=\S+ level=debug msg=.* lines-lost=\d+\n", said), said
+	assert said.count("lines-lost") == 1
+
+
+def fill(pipe):
+	"""To where not one byte more finds room (pipe(7))."""
+	for size in (1 << 16, 1):
+		with contextlib.suppress(BlockingIOError):
+			while True:
+				os.write(pipe, b"x" * size)
+
+
+def test_a_terminal_that_stops_background_output_does_not_stop_it(tls, origin):
+	"""`stty tostop`: airlock-tls leads a process group of its own, which is never the foreground's (termios(3))."""
+	tls.configure(log="debug")
+	command = tls.airlock.command([tls_route.PYTHON, tls_route.TALK, NAME, origin.port], config=tls.config)
+	ours, theirs = pty.openpty()
+	settings = termios.tcgetattr(theirs)
+	settings[3] |= termios.TOSTOP
+	termios.tcsetattr(theirs, termios.TCSANOW, settings)
+	program = subprocess.Popen(["setsid", "--ctty", *command], stdin=theirs, stdout=theirs, stderr=theirs,
+		env=tls.airlock.environment(sanitizer.environment({}, command)))
+	os.close(theirs)
+	said = b""
+	try:
+		while b"got 6 plain end" not in said and select.select([ours], [], [], 20)[0]:
+			said += os.read(ours, 1 << 16)
+		assert b"got 6 plain end" in said and b"msg=state" in said, said
+		assert program.wait(30) == 0
+	finally:
+		program.kill()
+		program.wait()
+		os.close(ours)
 
 
 def test_without_a_tls_route_none_is_started(tls):
