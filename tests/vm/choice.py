@@ -22,6 +22,7 @@ EACH = """
 	tests/system/test_hostd_gate.py::test_status_after_a_refusal_tells_stage_class_and_a_sentence
 	tests/system/test_hostd_gate.py::test_status_with_wait_answers_when_the_dial_is_decided
 	tests/behaviour/test_big_transfers.py::test_python_sends_and_receives_at_once
+	tests/behaviour/test_cancelling.py::test_what_is_no_cancellation_point_on_a_connection[on-uncancelled-open]
 	tests/behaviour/test_connect.py
 	tests/behaviour/test_curl_errors.py::test_refused
 	tests/behaviour/test_curl_errors.py::test_timed_out_by_the_network
