@@ -5,9 +5,9 @@
 // visible to a worker that sleeps, and a timerfd the time at which c-ares has to send a question
 // again, or to give it up.
 //
-// Lookups outlive those who asked for them, so their number has a bound of its own: c-ares looks at
-// each of them to tell when the next is due, and searches without end for a free one of the 65536
-// numbers that DNS has for questions (generate_unique_id in its ares_query.c, release 1.18.1).
+// Lookups outlive those who asked for them, so their number has a bound of its own: each is two
+// questions, and c-ares searches without end for a free one of the 65536 numbers that DNS has for
+// them (generate_unique_id in its ares_query.c, release 1.18.1).
 //
 // Names are absolute: no search list, no ndots, no HOSTALIASES, because a name in wire form is
 // asked as it is and the parent's own domain is no business of the enclave's. The parent's hosts
@@ -28,6 +28,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <utlist.h>
+
+#include "wire/clock.h"
 
 #define LOOKUP_TIME  5000 // ms for a lookup whose servers are all silent
 #define LOOKUP_TRIES 2    // of every server; c-ares doubles the wait for the second
@@ -52,6 +54,8 @@ struct resolver {
 	void *context;
 	struct lookup *answered;
 	unsigned asked;     // lookups that are with c-ares
+	uint64_t due;       // ms, what the timer is set to, 0: it is stopped
+	unsigned patience;  // ms until a question is sent for the second time
 	bool is_processing; // what is queued now is emptied by the same call
 };
 
@@ -95,6 +99,7 @@ static int start_channel(struct resolver *resolver, const char *servers, int tim
 	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
 		   ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE;
 	int status = ares_init_options(&resolver->channel, &options, mask);
+	resolver->patience = (unsigned)timeout;
 	if (status != ARES_SUCCESS)
 		return status;
 	if (servers[0] != '\0')
@@ -278,20 +283,24 @@ static void take_answer(void *data, int status, int timeouts, struct ares_addrin
 
 // ---------------------------------------------------------------- the worker's side
 
-static void set_timer(const struct resolver *resolver)
+static void set_timer(struct resolver *resolver, uint64_t due)
 {
-	struct itimerspec when = {.it_value = {0}}; // no time: stopped
-	struct timeval due;
-	if (ares_timeout(resolver->channel, NULL, &due)) {
-		// Cut to whole milliseconds: at the last of them c-ares would find nothing overdue.
-		when.it_value.tv_sec = due.tv_sec;
-		when.it_value.tv_nsec = due.tv_usec * 1000 + 1000000;
-		if (when.it_value.tv_nsec >= 1000000000) {
-			when.it_value.tv_sec++;
-			when.it_value.tv_nsec -= 1000000000;
-		}
-	}
-	timerfd_settime(resolver->timer, 0, &when, NULL);
+	const struct itimerspec when = {.it_value = {.tv_sec = (time_t)(due / 1000),
+						.tv_nsec = (long)(due % 1000) * 1000000}};
+
+	resolver->due = due;
+	timerfd_settime(resolver->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+// c-ares looks at every question for this. It cuts to whole milliseconds, and at the last of them
+// would find nothing overdue.
+static uint64_t next_due(const struct resolver *resolver)
+{
+	struct timeval left;
+
+	if (!ares_timeout(resolver->channel, NULL, &left))
+		return 0;
+	return clock_now_ms() + (uint64_t)left.tv_sec * 1000 + (uint64_t)left.tv_usec / 1000 + 1;
 }
 
 void resolver_start(struct resolver *resolver, const char *name, uint64_t token)
@@ -313,7 +322,9 @@ void resolver_start(struct resolver *resolver, const char *name, uint64_t token)
 	}
 	resolver->asked++;
 	ares_getaddrinfo(resolver->channel, name, NULL, &hints, take_answer, lookup);
-	set_timer(resolver);
+	uint64_t due = clock_now_ms() + resolver->patience + 1;
+	if (!resolver->due || due < resolver->due)
+		set_timer(resolver, due);
 }
 
 int resolver_descriptor(const struct resolver *resolver)
@@ -346,7 +357,7 @@ void resolver_process(struct resolver *resolver)
 	resolver->is_processing = true;
 	process_sockets(resolver);
 	resolver->is_processing = false;
-	set_timer(resolver);
+	set_timer(resolver, next_due(resolver));
 	// Callbacks may start lookups whose answers are queued at once: those wait for the next
 	// call.
 	struct lookup *answered = resolver->answered;

@@ -9,7 +9,7 @@
 #include "wire/compiler.h"
 #include "wire/control.h"
 
-#define RESOLVER_MAX_LOOKUPS 1024 // under way at a time; more are TRY_AGAIN
+#define RESOLVER_MAX_LOOKUPS 16384 // under way at a time; more are TRY_AGAIN
 
 struct resolver;
 
