@@ -10,10 +10,13 @@
 #include "preload/tls/tls_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,6 +35,8 @@
 #define PATIENCE      1000  // ms between two looks at the clock, or at a listener that had failed
 #define SOCKET_MODE   0666  // every program of the enclave is served
 #define MAX_INDEX     0xffffffu
+#define LOCK_TRIES    100
+#define LOCK_PAUSE    10000 // µs
 
 static uint64_t pack(enum tls_part part, uint32_t index, uint32_t generation)
 {
@@ -251,15 +256,36 @@ static int open_signals(struct tls_server *server)
 	return watch(server, server->signals, EPOLLIN, pack(TLS_PART_SIGNALS, 0, 0), EPOLL_CTL_ADD);
 }
 
+// Of two that begin to listen on one path in the same instant, as those of programs that start at
+// once do, stream_listen lets both, one of them out of reach. So they take turns. Nobody is waited
+// for long: who else can read the directory can lock it too.
+static int lock_directory(const struct endpoint *listen)
+{
+	char path[sizeof(listen->path) + 1] = "";
+	int fd;
+
+	if (listen->path[0] == '\0')
+		return -1; // an abstract name is nobody else's from bind(2) on
+	memcpy(path, listen->path, listen->path_length);
+	fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
+		(void)usleep(LOCK_PAUSE);
+	return fd;
+}
+
 static int open_listener(struct tls_server *server)
 {
+	const struct endpoint *listen = &server->settings->tls_listen;
 	char endpoint[ENDPOINT_TEXT_SIZE];
-	int fd = stream_listen(&server->settings->tls_listen, 0, BACKLOG, SOCKET_MODE);
+	int lock = lock_directory(listen);
+	int fd = stream_listen(listen, 0, BACKLOG, SOCKET_MODE);
 
+	if (lock >= 0)
+		close(lock);
 	server->listener = fd;
 	if (fd < 0) {
 		tls_log_message(SETTINGS_LOG_ERROR, "cannot listen at %s: %s",
-			endpoint_format(&server->settings->tls_listen, endpoint), strerror(-fd));
+			endpoint_format(listen, endpoint), strerror(-fd));
 		return fd;
 	}
 	return watch_listener(server);

@@ -100,7 +100,22 @@ def test_runs_that_start_at_once_share_one(tls, origin):
 	for each in programs:
 		assert "got 6 plain" in each.wait_line(str(origin.port)), each.output
 		assert "refused" not in each.output
-	assert len([each for each in programs if originator_of(each.pid)]) == 1
+	peer.wait_until(lambda: len([each for each in programs if originator_of(each.pid)]) == 1, what="the end of the others")
+
+
+def test_one_that_does_not_listen_yet_is_not_replaced(tls):
+	"""Between bind() and listen() its socket looks like one that a dead process has left; strace makes that last. Two
+	would live, one of them out of reach."""
+	if not process.which("strace") or tls_route.is_sanitized():
+		pytest.skip("needs strace, and a program that a sanitizer does not trace itself")
+	kept = tls.keep(prefix=["strace", "-D", "-o", "/dev/null", "-e", "inject=listen:delay_enter=400000"], wait=False)
+	peer.wait_until(lambda: os.path.exists(tls.path), what="the socket's file")
+	assert not is_answering(tls.path)
+	second = process.run([str(tls_route.tls_program()), "-c", str(tls.config)], timeout=10)
+	assert second.status == 3 and os.strerror(errno.EADDRINUSE) in second.stderr, second
+	assert is_answering(tls.path) and not kept.has_ended()
+	os.kill(kept.tracer(), signal.SIGKILL)  # the only signal that it takes so
+	peer.wait_until(lambda: not kept.tracer(), what="strace's end")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)

@@ -2,7 +2,6 @@
 """What came before an end is delivered, and only then the end: where hostd has closed before the program could read,
 and where the program has ended its own side."""
 import os
-import re
 import signal
 import textwrap
 
@@ -146,11 +145,6 @@ def test_a_death_of_hostds_after_the_programs_own_end_is_none(tls, half_closed):
 
 # --- the program's side fails
 
-def tracer_of(pid):
-	with open(f"/proc/{pid}/status", encoding="ascii") as status:
-		return int(re.search(r"^TracerPid:\s+(\d+)", status.read(), re.MULTILINE)[1])
-
-
 def test_an_answer_that_cannot_be_passed_on_is_no_end(tls, peers, good, start, background):
 	"""The kernel has no memory for one send to the program, which strace pretends."""
 	if not process.which("strace") or not world.is_real_root or tls_route.is_sanitized():
@@ -170,8 +164,8 @@ def test_an_answer_that_cannot_be_passed_on_is_no_end(tls, peers, good, start, b
 		""")
 	origin.wait_connections()[0].wait_end()
 	tracer = background(process.Daemon(["strace", "-p", str(kept.pid), "-e", "inject=sendto:error=ENOBUFS:when=1"]))
-	peer.wait_until(lambda: tracer_of(kept.pid), what="strace")
+	peer.wait_until(kept.tracer, what="strace")
 	origin.connections[0].release()
 	said = program.wait_line("got")
-	tracer.stop()  # a process that is traced has not ended for its parent
+	tracer.stop()
 	assert said == "got 0 ECONNRESET"

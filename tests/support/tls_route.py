@@ -36,9 +36,10 @@ def is_sanitized():
 class Kept(process.Daemon):
 	"""An airlock-tls by itself, as whoever builds an image without `airlock run` starts it."""
 
-	def __init__(self, config, path, environment, prefix=()):
+	def __init__(self, config, path, environment, prefix=(), wait=True):
 		super().__init__([*prefix, str(tls_program()), "-c", str(config)], env=environment, name="airlock-tls")
-		process.wait_listening(self, str(path))
+		if wait:
+			process.wait_listening(self, str(path))
 
 	def memory(self):
 		"""Anonymous memory in bytes; 0 under a sanitizer, whose own is much more."""
@@ -50,6 +51,11 @@ class Kept(process.Daemon):
 	def processor_seconds(self):
 		fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
 		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+	def tracer(self):
+		"""Who traces it, 0 for nobody. A process that is traced has not ended for its parent before its tracer lets go."""
+		text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+		return int(re.search(r"^TracerPid:\s+(\d+)", text, re.MULTILINE)[1])
 
 	def state(self):
 		"""A letter of proc(5): "T" when it is stopped."""
@@ -111,9 +117,9 @@ class TlsRoute:
 		assert found and result.status == 1, result
 		return found.groups()
 
-	def keep(self, prefix=()):
+	def keep(self, prefix=(), wait=True):
 		"""airlock-tls by itself, for programs that are preloaded without `airlock run`."""
-		kept = self._background(Kept(self.config, self.path, self.airlock.environment(), prefix))
+		kept = self._background(Kept(self.config, self.path, self.airlock.environment(), prefix, wait))
 		self._kept.append(kept)
 		return kept
 
