@@ -6,9 +6,10 @@
 // PCR0 gives. PCR8 is made from the certificate alone. Whether its issuer and its dates are worth
 // anything is for whoever compares PCR8.
 //
-// Readers of PEM differ in what they pass over and what they take for a certificate: text before
-// it, other labels, header lines, white space. So the text must begin with the one strict form of
-// this certificate: all that take the first one then take this one.
+// Readers of PEM differ in which blocks they pass over (OpenSSL takes the label X509 CERTIFICATE
+// too) and in what they bear inside of one: header lines, blanks. So the first block of the text
+// must be the certificate, with nothing in it but lines of base64: all that take the first one then
+// take this one.
 #include "attest/eif_signature.h"
 
 #include <gnutls/abstract.h>
@@ -191,23 +192,73 @@ static bool parse_protected_header(struct eif_signature *signature, struct attes
 
 // --- the certificate
 
-#define PEM_LABEL "CERTIFICATE"
+#define PEM_LABEL    "CERTIFICATE"
+#define PEM_BEGIN    "-----BEGIN "
+#define PEM_FIRST    PEM_BEGIN PEM_LABEL "-----"
+#define PEM_LAST     "-----END " PEM_LABEL "-----"
+#define PEM_LINE_MAX 76 // characters; RFC 7468 asks for 64, MIME allows 76
+#define PEM_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-// GnuTLS writes the strict form of RFC 7468, 3, with a newline alone at the end of each line.
-// Behind the last one it may be missing where the text ends.
-static bool begins_with(const struct eif_signature *signature, const gnutls_datum_t *der)
+// The next line without its end, which is a newline, a carriage return and one, or the text's.
+static bool take_line(struct bytes *text, struct bytes *line)
 {
-	size_t length = signature->text_length;
-	gnutls_datum_t written = {NULL, 0};
-	bool is_equal;
+	const uint8_t *end = memchr(text->data, '\n', text->length);
+	size_t length = end ? (size_t)(end - text->data) : text->length;
+	size_t taken = end ? length + 1 : length;
 
-	if (gnutls_pem_base64_encode2(PEM_LABEL, der, &written) < 0)
+	if (text->length == 0)
 		return false;
-	if (length > written.size)
-		length = written.size;
-	is_equal = length + 1 >= written.size && memcmp(signature->text, written.data, length) == 0;
-	gnutls_free(written.data);
-	return is_equal;
+	if (end && length > 0 && text->data[length - 1] == '\r')
+		length--;
+	*line = (struct bytes){text->data, length};
+	text->data += taken;
+	text->length -= taken;
+	return true;
+}
+
+static bool is_line(const struct bytes *line, const char *text)
+{
+	return line->length == strlen(text) && memcmp(line->data, text, line->length) == 0;
+}
+
+static bool is_base64(const struct bytes *line)
+{
+	size_t padding = 0;
+
+	for (size_t i = 0; i < line->length; i++) {
+		if (line->data[i] == '=')
+			padding++;
+		else if (padding > 0 || line->data[i] == 0 || !strchr(PEM_ALPHABET, line->data[i]))
+			return false;
+	}
+	return line->length > 0 && line->length <= PEM_LINE_MAX;
+}
+
+static bool is_padded(const struct bytes *line)
+{
+	return line->data[line->length - 1] == '=';
+}
+
+// Whether the first block, behind text without any, is the only thing that it can be taken for.
+static bool is_plain_pem(struct bytes text)
+{
+	struct bytes line;
+	const uint8_t *first = memmem(text.data, text.length, PEM_BEGIN, strlen(PEM_BEGIN));
+	bool is_last = false;
+
+	if (!first || (first != text.data && first[-1] != '\n') ||
+		memchr(text.data, 0, (size_t)(first - text.data)))
+		return false;
+	text.length -= (size_t)(first - text.data);
+	text.data = first;
+	if (!take_line(&text, &line) || !is_line(&line, PEM_FIRST))
+		return false;
+	while (take_line(&text, &line) && !is_line(&line, PEM_LAST)) {
+		if (is_last || !is_base64(&line))
+			return false;
+		is_last = is_padded(&line);
+	}
+	return is_line(&line, PEM_LAST);
 }
 
 // The hash is over the certificate itself, so what PEM encodes must be one DER item and no more.
@@ -217,21 +268,21 @@ static bool parse_certificate(struct eif_signature *signature, struct attest_err
 	gnutls_datum_t der = {NULL, 0};
 	struct bytes rest;
 	struct der_item item;
-	bool is_exact;
+	bool is_read;
 
+	if (!is_plain_pem((struct bytes){signature->text, signature->text_length}))
+		return malformed(error, "signing_certificate", 0,
+			"its first PEM block is not plainly one certificate");
 	if (gnutls_pem_base64_decode2(PEM_LABEL, &text, &der) < 0)
 		return malformed(error, "signing_certificate", ATTEST_NO_OFFSET,
 			"is not a certificate in PEM");
-	is_exact = der.size <= sizeof(signature->der) && begins_with(signature, &der);
-	if (is_exact)
+	is_read = der.size <= sizeof(signature->der);
+	if (is_read)
 		memcpy(signature->der, der.data, der.size);
 	signature->certificate = (struct bytes){signature->der, der.size};
 	gnutls_free(der.data);
-	if (!is_exact)
-		return malformed(error, "signing_certificate", 0,
-			"does not begin with a certificate in the strict form of PEM (RFC 7468)");
 	rest = signature->certificate;
-	if (!der_expect(&rest, DER_SEQUENCE, &item) || rest.length != 0)
+	if (!is_read || !der_expect(&rest, DER_SEQUENCE, &item) || rest.length != 0)
 		return malformed(error, "signing_certificate", ATTEST_NO_OFFSET,
 			"is not one certificate in DER");
 	return true;

@@ -32,8 +32,8 @@ struct eif_signature {
 };
 
 // Reads the section's CBOR, the COSE_Sign1 in it and the certificate's PEM; verifies nothing. The
-// text must begin with the certificate in the strict form of PEM; what is behind it is not looked
-// at. MALFORMED; offsets are the section's.
+// first block of the text must be the certificate, with lines of base64 and nothing else in it;
+// what is behind it is not looked at. MALFORMED; offsets are the section's.
 bool eif_signature_parse(const struct bytes *section, struct eif_signature *signature,
 	struct attest_error *error) MUST_CHECK;
 

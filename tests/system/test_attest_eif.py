@@ -382,15 +382,6 @@ def test_of_several_certificates_the_first_counts(image, signer):
 		eif.measure(SECTIONS, eif.der(certificate))["PCR8"]
 
 
-def test_the_certificates_last_newline_may_be_missing(image, signer):
-	key, certificate = signer
-	value = bytes.fromhex(eif.measure(SECTIONS)["PCR0"])
-	section = eif.signature_section(eif.pem(certificate).rstrip(),
-		cbor2.dumps(eif.cose_sign1(key, eif.pcr_info(value))))
-	assert measure(image(Image(SECTIONS + [(SIGNATURE, section)]))) == \
-		eif.measure(SECTIONS, eif.der(certificate))
-
-
 def _signatures(key, certificate):
 	"""name: (status, section) of signatures that must be refused."""
 	pcr0 = bytes.fromhex(eif.measure(SECTIONS)["PCR0"])
@@ -478,6 +469,26 @@ def _pem_of(der):
 	return b"-----BEGIN CERTIFICATE-----\n" + b"".join(lines) + b"-----END CERTIFICATE-----\n"
 
 
+def _lines_of_76(text):
+	head, *lines, tail = text.splitlines(keepends=True)
+	return head + base64.encodebytes(base64.b64decode(b"".join(lines))) + tail
+
+
+@pytest.mark.parametrize("write", [
+	lambda text: text.rstrip(),
+	lambda text: text.replace(b"\n", b"\r\n"),
+	lambda text: b"Certificate:\n    Data:\n" + text,
+	_lines_of_76,
+], ids=["no-last-newline", "carriage-returns", "text-before", "lines-of-76"])
+def test_a_certificate_that_every_reader_of_pem_finds_is_taken(image, signer, write):
+	key, certificate = signer
+	value = bytes.fromhex(eif.measure(SECTIONS)["PCR0"])
+	section = eif.signature_section(write(eif.pem(certificate)),
+		cbor2.dumps(eif.cose_sign1(key, eif.pcr_info(value))))
+	assert measure(image(Image(SECTIONS + [(SIGNATURE, section)]))) == \
+		eif.measure(SECTIONS, eif.der(certificate))
+
+
 def _ambiguous(good, other):
 	"""Texts in which some reader of PEM finds the good certificate, and perhaps another finds the other."""
 	def labelled(text, label):
@@ -485,8 +496,10 @@ def _ambiguous(good, other):
 
 	head, *lines, tail = good.splitlines(keepends=True)
 	return {
-		"text-before": b"signed by us\n" + good,
-		"newline-before": b"\n" + good,
+		"no-start-of-a-line": b"signed by us " + good,
+		"zero-before": b"\0\n" + good,
+		"padding-within": head + lines[0][:4] + b"=" + lines[0][4:] + b"".join(lines[1:]) + tail,
+		"no-end": head + b"".join(lines),
 		"old-label-before": labelled(other, b"X509 CERTIFICATE") + good,
 		"old-label": labelled(good, b"X509 CERTIFICATE"),
 		"trusted-label-before": labelled(other, b"TRUSTED CERTIFICATE") + good,
@@ -497,9 +510,7 @@ def _ambiguous(good, other):
 		"header-lines": head + b"Proc-Type: 4,CLEAR\n\n" + b"".join(lines) + tail,
 		"empty-line": head + lines[0] + b"\n" + b"".join(lines[1:]) + tail,
 		"blank-in-a-line": head + b" " + b"".join(lines) + tail,
-		"lines-of-76": head + base64.encodebytes(base64.b64decode(b"".join(lines))) + tail,
 		"one-line": head + b"".join(line.strip() for line in lines) + b"\n" + tail,
-		"carriage-returns": good.replace(b"\n", b"\r\n"),
 		"words-behind-the-end": good[:-1] + b" of it\n",
 	}
 
@@ -674,9 +685,9 @@ def test_build_says_what_is_wrong(directory, parts, signer):
 			result = build(*parts, *words, *out)
 			assert (result.status, result.stdout) == (2, "") and word in result.stderr, result
 			assert f"{directory}/{name}" in result.stderr
-	certificate.write_bytes(b"of the signer\n" + eif.pem(signer[1]))
+	certificate.write_bytes(b"of the signer " + eif.pem(signer[1]))
 	result = build(*parts, *signing, *out)
-	assert result.status == 2 and "does not begin with a certificate" in result.stderr, result
+	assert result.status == 2 and "not plainly one certificate" in result.stderr, result
 	assert not (directory / "built.eif").exists()
 	result = build(*parts, *out, env={**os.environ, "SOURCE_DATE_EPOCH": "yesterday"})
 	assert result.status == 2 and "SOURCE_DATE_EPOCH" in result.stderr
