@@ -220,9 +220,9 @@ void dial_on_destination(struct session *session, uint8_t part, uint32_t events)
 		error = errno;
 	// A connection that is reset while being made is "refused" (tcp_reset in Linux's
 	// tcp_input.c), so these two say that it was made and then reset: a success, and a failure
-	// of the relay.
+	// of the relay; but EPIPE only of what will be sent, because an orderly end came before.
 	if (!error || error == ECONNRESET || error == EPIPE) {
-		session->failure = error;
+		session->failure = error == ECONNRESET ? error : 0;
 		dial_win(session, attempt, events);
 		return;
 	}

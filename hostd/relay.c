@@ -13,6 +13,9 @@
 // - The destination failed: what it sent before is delivered, for at most RELAY_LAST_WORDS; then
 //   the outcome is stored and the stream closed without a shutdown, which tells the opener's side
 //   that it was no orderly end.
+// - The destination ended in order and answers what comes later with an RST: all that it sent is
+//   delivered, and its end, as a program's own kernel does. What the opener says meanwhile is read
+//   and thrown away; when it says more after that end, the stream is closed.
 // - The opener closed with bytes unread (ECONNRESET, stand-in only): an RST to the destination.
 // - The opener takes no more bytes (EPIPE): the destination gets what is still on its way up and is
 //   then closed, with an RST when nothing would be lost by it.
@@ -99,10 +102,22 @@ static void relay_on_receive_error(const struct flow *flow, int error)
 	flow_drop(&(struct flow){session, &session->down, &session->destination, &session->opener});
 }
 
+static void relay_on_deaf_destination(struct session *session)
+{
+	session->is_deaf = true;
+	pool_return(&session->worker->pool, buffer_detach(&session->up.pending));
+}
+
 static void relay_on_send_error(const struct flow *flow, int error)
 {
 	struct session *session = flow->session;
 
+	// After a FIN an RST gives EPIPE, to senders alone; otherwise the first call meets
+	// ECONNRESET (tcp_reset and tcp_recvmsg_locked in Linux's net/ipv4).
+	if (flow_is_up(flow) && (error == EPIPE || session->down.has_ended)) {
+		relay_on_deaf_destination(session);
+		return;
+	}
 	if (flow_is_up(flow)) {
 		relay_on_destination_failure(session, error);
 		return;
@@ -185,6 +200,11 @@ static bool flow_may_send(const struct flow *flow, size_t length)
 	return false;
 }
 
+static bool flow_is_dropped(const struct flow *flow)
+{
+	return flow->direction->is_finished || (flow->session->is_deaf && flow_is_up(flow));
+}
+
 // Sends from memory, in as many pieces as the transport asks for. Returns how many bytes went or
 // were dropped with the direction.
 static size_t flow_send_all(const struct flow *flow, uint8_t *data, size_t length)
@@ -192,7 +212,7 @@ static size_t flow_send_all(const struct flow *flow, uint8_t *data, size_t lengt
 	size_t limit = flow_send_limit(flow);
 	size_t done = 0;
 
-	while (done < length && flow->to->is_writable && !flow->direction->is_finished) {
+	while (done < length && flow->to->is_writable && !flow_is_dropped(flow)) {
 		size_t part = length - done < limit ? length - done : limit;
 		struct iovec piece = {.iov_base = data + done, .iov_len = part};
 		ssize_t sent;
@@ -203,7 +223,7 @@ static size_t flow_send_all(const struct flow *flow, uint8_t *data, size_t lengt
 		if (sent > 0)
 			done += (size_t)sent;
 	}
-	return flow->direction->is_finished ? length : done;
+	return flow_is_dropped(flow) ? length : done;
 }
 
 // Returns whether it was sent, or the end met.
@@ -304,12 +324,15 @@ static bool step_pass(const struct flow *flow)
 	if (length <= 0)
 		return flow_note_no_bytes(flow, length);
 	flow_note_bytes(flow, (size_t)length, WORKER_SCRATCH_SIZE);
+	if (flow_is_dropped(flow) && flow->session->down.is_finished)
+		flow_drop(flow);
 	sent = flow_send_all(flow, scratch, (size_t)length);
 	if (sent == (size_t)length || flow_keep(flow, scratch + sent, (size_t)length - sent))
 		return true;
 	// Bytes are lost for want of memory: the destination must not take the rest for the whole.
 	flow->session->aborts_destination = true;
 	relay_on_destination_failure(flow->session, ENOMEM);
+	flow_drop(flow); // nothing may follow the gap
 	return true;
 }
 
@@ -377,6 +400,19 @@ void relay_describe_failure(const struct session *session, struct outcome *outco
 		strerror(session->failure));
 }
 
+// A unix stream that is closed with bytes unread looks like one that was reset (unix_release_sock
+// in Linux's net/unix/af_unix.c).
+static void relay_empty_opener(struct session *session)
+{
+	uint8_t *scratch = session->worker->scratch;
+
+	if (session->transport != ENDPOINT_UNIX)
+		return;
+	(void)shutdown(session->opener.fd, SHUT_RD); // no more comes
+	while (recv(session->opener.fd, scratch, WORKER_SCRATCH_SIZE, 0) > 0)
+		continue;
+}
+
 static void relay_end(struct session *session)
 {
 	struct outcome outcome;
@@ -391,6 +427,8 @@ static void relay_end(struct session *session)
 	if (session->has_no_reader &&
 		(ioctl(session->destination.fd, SIOCOUTQ, &unsent) < 0 || !unsent))
 		session->aborts_destination = true;
+	if (session->is_deaf)
+		relay_empty_opener(session);
 	session_close(session, NULL);
 }
 
@@ -437,23 +475,12 @@ void relay_on_opener(struct session *session, uint32_t events)
 	relay_run(session);
 }
 
-// The destination's failure when no receive would meet it: its own end has been read already.
-static void relay_look_for_failure(struct session *session)
-{
-	int error = 0;
-	socklen_t length = sizeof(error);
-
-	if (getsockopt(session->destination.fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
-		error)
-		relay_on_destination_failure(session, error);
-}
-
 void relay_on_destination(struct session *session, uint8_t part, uint32_t events)
 {
 	if (part != session->destination_part)
 		return;
-	if ((events & EPOLLERR) && session->down.has_ended)
-		relay_look_for_failure(session);
+	if ((events & EPOLLERR) && session->down.has_ended && !session->failure)
+		relay_on_deaf_destination(session);
 	relay_run(session);
 }
 

@@ -60,6 +60,17 @@ def test_an_end_without_a_byte_is_passed_on(end_before_it_is_looked_at):
 		assert opener.receive(1) == b""
 
 
+def test_a_reset_after_an_end_that_comes_with_the_connect_is_none_for_a_reader(end_before_it_is_looked_at, host):
+	def speak_end_and_reset(accepted):
+		speak_and_end(accepted)
+		reset(accepted)
+
+	opener, _ = end_before_it_is_looked_at(speak_end_and_reset)
+	assert opener.wait()
+	assert opener.receive(6) == b"early"
+	assert host.outcome(opener.id)[:2] == ("open", "none")
+
+
 def test_a_reset_that_comes_with_the_connect_is_told(end_before_it_is_looked_at, host):
 	opener, _ = end_before_it_is_looked_at(reset)
 	opener.wait()

@@ -18,6 +18,7 @@ from support.origin import exchange, match, pair, reset
 MIB = 1 << 20
 # What kernel buffers of three sockets may hold beside hostd's own: tcp_wmem's and tcp_rmem's maxima.
 MOST_IN_FLIGHT = 32 * MIB
+FIN_WAIT2 = b"\5"  # include/net/tcp_states.h; the first byte of TCP_INFO
 
 
 # --- half-close
@@ -117,6 +118,52 @@ def test_what_hostd_had_taken_before_a_reset_still_reaches_a_slow_opener(host, o
 def unacknowledged(connection):
 	"""Bytes of a TCP socket that its peer has not acknowledged: tcp(7), SIOCOUTQ."""
 	return struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
+
+
+def end_in_order(accepted):
+	"""Ends, and closes once hostd's kernel knows: what comes from there later is answered by a reset."""
+	accepted.shutdown(socket.SHUT_WR)
+	wire.wait_until(lambda: accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == FIN_WAIT2, "the end is acknowledged")
+	accepted.close()
+
+
+def test_an_answer_is_whole_though_its_destination_has_closed_when_the_opener_says_more(host, origin):
+	"""As natively, where a reader meets no error when an RST follows the FIN. The answer is more than the
+	opener's socket holds, and the opener slow."""
+	data = random.Random(2).randbytes(300_000)
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(data)
+		end_in_order(accepted)
+		for _ in range(25):
+			opener.send(b"more")
+			time.sleep(0.1)
+		assert opener.receive(len(data)) == data
+		assert opener.socket.recv(1) == b"" and opener.socket.recv(1) == b""
+	assert host.line_of(opener.id)["class"] == "none"
+	assert host.outcome(opener.id)[:2] == ("open", "none")
+
+
+def test_an_opener_that_sends_everything_before_it_reads_gets_its_answer(host, origin):
+	data = random.Random(3).randbytes(300_000)
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(data)
+		end_in_order(accepted)
+		opener.send(bytes(8 * MIB))
+		assert opener.receive_all() == data
+
+
+@pytest.mark.parametrize("has_read", [True, False])
+def test_an_opener_that_goes_on_sending_to_a_destination_that_has_closed_gets_epipe(host, origin, has_read):
+	with pair(host, origin) as (opener, accepted):
+		accepted.sendall(b"answer")
+		end_in_order(accepted)
+		if has_read:
+			assert opener.receive_all() == b"answer"
+		with pytest.raises(BrokenPipeError):
+			while True:
+				opener.send(bytes(1000))
+		assert opener.receive_all() == (b"" if has_read else b"answer")
+	assert host.outcome(opener.id)[:2] == ("open", "none")
 
 
 def test_a_reset_after_the_opener_s_own_end_is_told_by_status(host, origin):
