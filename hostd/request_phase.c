@@ -11,6 +11,8 @@
 #include "wire/parse.h"
 #include "wire/stream.h"
 
+#define REQUEST_ENDS (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+
 static void request_phase_dispatch(struct session *session, const struct request *request)
 {
 	memcpy(session->id, request->id, sizeof(session->id));
@@ -50,10 +52,14 @@ void request_phase_on_opener(struct session *session, uint32_t events)
 		session_reject(session, "does not begin like a request");
 		return;
 	}
-	if (length == REQUEST_SIZE)
+	if (length == REQUEST_SIZE) {
 		request_phase_decode(session, bytes);
-	else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		// An end that came with the request is not told again: it is the next state's too.
+		if (events & REQUEST_ENDS)
+			session_handle_event(session, 0, events);
+	} else if (events & REQUEST_ENDS) {
 		session_reject(session, "ended within its request");
+	}
 }
 
 void request_phase_on_deadline(struct session *session)

@@ -134,6 +134,34 @@ def test_an_opener_that_gives_up_in_the_moment_of_its_grant_leaves_nothing(host,
 	assert host.is_answering()
 
 
+@pytest.mark.parametrize("size", [0, 5])
+def test_an_opener_that_closes_before_its_request_is_read_is_given_up_unless_it_has_sent_more(start, dns, origin, size):
+	dns.add("slow.test", "127.0.0.1")
+	dns.hold("slow.test")
+	host = start("allow slow.test to=127.0.0.0/8")
+	with host.stopped():
+		opener = host.open(("198.18.0.1", origin.port), "slow.test")
+		opener.send(b"u" * size)
+		opener.close()
+	if not size:
+		assert host.line_of(opener.id)["text"] == "the opener went away"
+	dns.wait_query("slow.test")
+	dns.release("slow.test")
+	if size:
+		with origin.accept() as accepted:
+			assert read_to_end(accepted)[0] == b"u" * size
+	assert host.is_answering()
+
+
+def test_an_asker_that_closes_before_its_question_is_read_is_not_kept(host, dns):
+	wire.resolve(host.path, "warm.test")
+	before = host.settled_descriptors()
+	dns.hold("slow.test")
+	with host.stopped():
+		wire.Opener(host.path, wire.control(wire.STATUS, wire.new_id() + b"\x01")).close()
+	wire.wait_until(lambda: host.descriptors() == before, "the stream is closed", 1)
+
+
 def test_signals_that_come_together_are_all_obeyed(start, origin):
 	host = start()
 	with pair(host, origin) as (opener, accepted):
