@@ -124,19 +124,36 @@ static int worker_add(struct worker *worker, int fd, enum event_kind kind)
 // Another resolver for other servers: lookups under way are asked again of the new one.
 static int worker_change_resolver(struct worker *worker)
 {
-	struct resolver *resolver =
-		resolver_create(worker->config->resolvers, worker_take_names, worker);
+	struct config *config = worker->config;
+	struct resolver *resolver = resolver_create(config->resolvers, worker_take_names, worker);
 	struct session *session;
+	int error;
 
 	if (!resolver)
 		return -ENOMEM;
-	if (worker->resolver)
-		resolver_destroy(worker->resolver);
+	error = worker_add(worker, resolver_descriptor(resolver), EVENT_RESOLVER);
+	if (error) {
+		resolver_destroy(resolver);
+		return error;
+	}
+	resolver_destroy(worker->resolver);
+	config_release(worker->resolver_config);
 	worker->resolver = resolver;
+	worker->resolver_config = config_hold(config);
 	for (size_t at = 0; (session = session_table_at(&worker->sessions, at)); at++) {
 		session_ask_again(session);
 	}
-	return worker_add(worker, resolver_descriptor(resolver), EVENT_RESOLVER);
+	return 0;
+}
+
+// A new configuration that leaves the servers to the system has them read again.
+static bool worker_wants_resolver(const struct worker *worker, const struct config *old)
+{
+	const char *servers = worker->config->resolvers;
+
+	if (!worker->resolver || strcmp(worker->resolver_config->resolvers, servers) != 0)
+		return true;
+	return worker->config != old && servers[0] == '\0';
 }
 
 static int worker_take_config(struct worker *worker, struct config *config)
@@ -145,7 +162,7 @@ static int worker_take_config(struct worker *worker, struct config *config)
 	int error = 0;
 
 	worker->config = config;
-	if (!old || strcmp(old->resolvers, config->resolvers) != 0)
+	if (worker_wants_resolver(worker, old))
 		error = worker_change_resolver(worker);
 	if (old)
 		config_release(old);
@@ -186,7 +203,9 @@ static void worker_handle(struct worker *worker, const struct epoll_event *epoll
 	case EVENT_WAKE:
 		worker_clear(worker->wake);
 		if (worker_refresh(worker) < 0)
-			log_message(LOG_LEVEL_ERROR, "the new resolver cannot start");
+			log_message(LOG_LEVEL_ERROR,
+				"the new resolver cannot start: the old one is asked until "
+				"the next reload");
 		return;
 	case EVENT_DECISION:
 		worker_clear(worker->decision);
@@ -273,8 +292,8 @@ static void worker_close(int fd)
 static void worker_destroy(struct worker *worker)
 {
 	acceptor_watch(&worker->acceptor, NULL);
-	if (worker->resolver)
-		resolver_destroy(worker->resolver);
+	resolver_destroy(worker->resolver);
+	config_release(worker->resolver_config);
 	if (worker->decision >= 0)
 		outcomes_forget_waiter(worker->shared->outcomes, worker->decision);
 	session_table_destroy(&worker->sessions);

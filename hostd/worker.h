@@ -48,6 +48,8 @@ struct worker {
 	uint64_t now; // ms of CLOCK_MONOTONIC at the start of this turn
 	struct config *config;
 	struct resolver *resolver;
+	struct config
+		*resolver_config; // whose servers it asks: an older one if no other could start
 	struct timers timers;
 	struct acceptor acceptor;
 	struct session_table sessions;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """RESOLVE: what an enclave learns about names, and what the parent's name server learns of it."""
 
+import resource
 import select
 
 import pytest
@@ -138,6 +139,47 @@ def test_a_reload_with_another_resolver_asks_that_one(start, dns):
 		)
 	finally:
 		first.stop()
+		second.stop()
+
+
+def test_a_reload_whose_resolver_cannot_start_is_made_good_by_the_next(start, dns):
+	own = dns_server.DnsServer("127.0.0.2", 5353)
+	try:
+		dns.add("moved.test", "11.0.0.8")
+		own.add("moved.test", "11.0.0.9")
+		host = start("allow *", more="workers 1")
+		host.configure("allow *", more="workers 1\nresolver 127.0.0.2:5353")
+		room = resource.prlimit(host.pid, resource.RLIMIT_NOFILE)
+		# One for the configuration file.
+		resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (max(host.open_descriptors()) + 2, room[1]))
+		host.reload()
+		host.wait_line("the new resolver cannot start")
+		resource.prlimit(host.pid, resource.RLIMIT_NOFILE, room)
+		assert wire.resolve(host.path, "moved.test").addresses()[2] == ["11.0.0.8"]
+		host.reload()
+		wire.wait_until(
+			lambda: wire.resolve(host.path, "moved.test").addresses()[2] == ["11.0.0.9"],
+			"the new resolver is asked",
+		)
+	finally:
+		own.stop()
+
+
+def test_a_reload_reads_the_system_s_name_servers_again(start, dns, directory):
+	second = dns_server.DnsServer("127.0.0.2")
+	try:
+		dns.add("moved.test", "11.0.0.8")
+		second.add("moved.test", "11.0.0.9")
+		file = directory / "resolv.conf"
+		host = start("allow *", prefix=with_resolv_conf(file, "nameserver 127.0.0.1\n"))
+		assert wire.resolve(host.path, "moved.test").addresses()[2] == ["11.0.0.8"]
+		file.write_text("nameserver 127.0.0.2\n")
+		host.reload()
+		wire.wait_until(
+			lambda: wire.resolve(host.path, "moved.test").addresses()[2] == ["11.0.0.9"],
+			"the new name server is asked",
+		)
+	finally:
 		second.stop()
 
 
