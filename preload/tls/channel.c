@@ -35,10 +35,6 @@ static ssize_t fill_inbox(struct channel *channel)
 	ssize_t length = recv(channel->end.fd, memory->inbox, sizeof(memory->inbox), 0);
 
 	memory->may_fill = false;
-	// shutdown(2) makes a vsock forget an end that has come and was not read yet
-	// (vsock_shutdown in net/vmw_vsock/af_vsock.c resets SOCK_DONE).
-	if (length < 0 && errno == ENOTCONN)
-		length = 0;
 	if (length < 0 && (errno == EAGAIN || errno == EINTR)) {
 		channel->end.is_readable = errno == EINTR;
 		return -EAGAIN;
