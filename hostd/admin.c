@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // One thread, one poll set: an eventfd that ends it, the listener, and a few clients, each with a
 // deadline, so that a silent one delays nobody. A command is run as soon as its newline (or the end
-// of input) is there; the answer is small and is written with a send timeout.
+// of input) is there; the answer is small and is written with a send timeout. Whom there is no
+// descriptor for stays in the backlog, and the listener unwatched for a moment.
 #include "hostd/admin.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 #define COMMAND_SIZE 64
 #define CLIENT_TIME  2000  // ms for a client to say its command, and to take the answer
 #define ANSWER_TIME  10000 // ms that a client waits for the daemon
+#define ACCEPT_PAUSE 100   // ms
 
 struct client {
 	int fd;
@@ -42,6 +44,7 @@ struct admin {
 	pthread_t thread;
 	struct client clients[MAX_CLIENTS];
 	size_t client_count;
+	uint64_t accepts_from; // ms: until then there was no room for another descriptor
 };
 
 // ---------------------------------------------------------------- answers
@@ -91,8 +94,11 @@ static void accept_client(struct admin *admin)
 {
 	// Blocking, with timeouts: what cannot be sent within them is not wanted.
 	int fd = accept4(admin->listener, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			admin->accepts_from = clock_now_ms() + ACCEPT_PAUSE;
 		return;
+	}
 	struct timeval limit = {.tv_sec = CLIENT_TIME / 1000};
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	admin->clients[admin->client_count++] =
@@ -137,10 +143,9 @@ static void serve_clients(struct admin *admin, const struct pollfd *polled)
 	}
 }
 
-static int time_to_deadline(const struct admin *admin)
+static int time_to_deadline(const struct admin *admin, uint64_t now)
 {
-	uint64_t now = clock_now_ms();
-	int shortest = -1;
+	int shortest = admin->accepts_from > now ? (int)(admin->accepts_from - now) : -1;
 	for (size_t i = 0; i < admin->client_count; i++) {
 		uint64_t deadline = admin->clients[i].deadline;
 		int left = deadline > now ? (int)(deadline - now) : 0;
@@ -155,16 +160,16 @@ static void *run_admin(void *data)
 	enum { STOP, LISTENER, CLIENTS };
 	struct admin *admin = data;
 	for (;;) {
+		uint64_t now = clock_now_ms();
+		bool has_room = admin->client_count < MAX_CLIENTS && now >= admin->accepts_from;
 		struct pollfd polled[CLIENTS + MAX_CLIENTS] = {
 			[STOP] = {.fd = admin->stop, .events = POLLIN},
-			[LISTENER] = {.fd = admin->client_count < MAX_CLIENTS ? admin->listener
-									      : -1,
-				.events = POLLIN},
+			[LISTENER] = {.fd = has_room ? admin->listener : -1, .events = POLLIN},
 		};
 		for (size_t i = 0; i < admin->client_count; i++)
 			polled[CLIENTS + i] =
 				(struct pollfd){.fd = admin->clients[i].fd, .events = POLLIN};
-		poll(polled, CLIENTS + admin->client_count, time_to_deadline(admin));
+		poll(polled, CLIENTS + admin->client_count, time_to_deadline(admin, now));
 		if (polled[STOP].revents)
 			return NULL;
 		serve_clients(admin, polled + CLIENTS);
@@ -187,6 +192,13 @@ static int start_thread(struct admin *admin)
 	return -error;
 }
 
+// The file first: afterwards the name may already be another daemon's.
+static void close_listener(const struct admin *admin)
+{
+	unlink(admin->endpoint.path);
+	close(admin->listener);
+}
+
 static int open_admin(struct admin *admin)
 {
 	admin->listener = stream_listen(&admin->endpoint, 0, BACKLOG, 0600);
@@ -197,8 +209,7 @@ static int open_admin(struct admin *admin)
 	if (error < 0) {
 		if (admin->stop >= 0)
 			close(admin->stop);
-		close(admin->listener);
-		unlink(admin->endpoint.path);
+		close_listener(admin);
 	}
 	return error;
 }
@@ -235,8 +246,7 @@ void admin_stop(struct admin *admin)
 	while (admin->client_count > 0)
 		drop_client(admin, 0);
 	close(admin->stop);
-	close(admin->listener);
-	unlink(admin->endpoint.path);
+	close_listener(admin);
 	free(admin);
 }
 

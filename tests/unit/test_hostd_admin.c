@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include <criterion/criterion.h>
 
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hostd/admin.h"
@@ -169,6 +173,66 @@ Test(hostd_admin, answers_all_of_more_clients_than_it_serves_at_once)
 		close(clients[i]);
 	}
 	cr_assert_eq(drains, ARRAY_SIZE(clients));
+}
+
+static double processor_seconds(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+Test(hostd_admin, rests_while_there_is_no_descriptor_for_a_client)
+{
+	struct rlimit room;
+	struct rlimit none;
+	int client = dial();
+	char answer[16];
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &room), 0);
+	none = room;
+	none.rlim_cur = 3;
+	cr_assert_eq(send(client, "drain\n", 6, MSG_NOSIGNAL), 6);
+	cr_assert_eq(recv(client, answer, sizeof(answer), MSG_WAITALL), 3);
+	close(client);
+	client = dial();
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	double used = processor_seconds();
+	sleep(1);
+	used = processor_seconds() - used;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &room), 0);
+	cr_assert_eq(send(client, "drain\n", 6, MSG_NOSIGNAL), 6);
+	cr_assert_eq(recv(client, answer, sizeof(answer), MSG_WAITALL), 3);
+	close(client);
+	cr_assert_lt(used, 0.3);
+}
+
+static void *await_hangup(void *client)
+{
+	struct pollfd polled = {.fd = *(int *)client};
+	char *is_left = calloc(1, 1);
+	poll(&polled, 1, -1);
+	*is_left = access(endpoint.path, F_OK) == 0;
+	return is_left;
+}
+
+// A client that is in the backlog hears of the close.
+Test(hostd_admin, removes_its_socket_file_before_the_name_is_free)
+{
+	int clients[20];
+	pthread_t watcher;
+	void *is_left;
+	char message[256] = "";
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		clients[i] = dial();
+	cr_assert_eq(pthread_create(&watcher, NULL, await_hangup, &clients[19]), 0);
+	admin_stop(admin);
+	pthread_join(watcher, &is_left);
+	cr_assert_eq(*(char *)is_left, 0);
+	free(is_left);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		close(clients[i]);
+	admin = start(message, sizeof(message));
+	cr_assert(admin, "%s", message);
 }
 
 Test(hostd_admin, does_not_take_a_socket_that_is_in_use)
