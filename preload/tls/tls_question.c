@@ -40,6 +40,19 @@ static int send_question(struct tls_stream *stream)
 		stream->question->fd, stream->channel.transport, bytes, &send_buffer);
 }
 
+// A unix stream that is closed with bytes unread looks like one that was reset (unix_release_sock
+// in net/unix/af_unix.c).
+static void end_in_order(struct tls_stream *stream)
+{
+	uint8_t *scratch = stream->server->scratch;
+	int fd = stream->program.fd;
+
+	(void)shutdown(fd, SHUT_RDWR); // no more comes; what has been sent stays
+	while (recv(fd, scratch, TLS_SERVER_SCRATCH, 0) > 0)
+		continue;
+	tls_stream_close(stream, NULL);
+}
+
 static void read_answer(struct tls_stream *stream)
 {
 	const struct question *question = stream->question;
@@ -51,8 +64,7 @@ static void read_answer(struct tls_stream *stream)
 		answer.status == CONTROL_OK && control_get_outcome(&answer, &outcome);
 
 	if (is_answered && outcome.class == OUTCOME_NONE && stream->may_be_orderly) {
-		(void)shutdown(stream->program.fd, SHUT_WR);
-		tls_stream_close(stream, NULL);
+		end_in_order(stream);
 		return;
 	}
 	if (is_answered && outcome.class != OUTCOME_NONE)

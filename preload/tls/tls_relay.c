@@ -13,7 +13,8 @@
 //   outcome is stored and the program's side closed without a shutdown, which makes it a reset.
 //   With eof=lax an orderly end of the socket is as good as a close_notify.
 // - hostd takes no more bytes: what it had delivered before it closed is received and delivered
-//   first, a server's early answer for instance.
+//   first, a server's early answer for instance. When the server's end is part of it, hostd is
+//   asked whether it was orderly: nobody need have read what the program said after it.
 // - The program's end of file: close_notify, then shutdown(SHUT_WR) towards hostd. From then on
 //   hostd's orderly end and its bare close look alike (wire/README.md), so hostd is asked.
 // - The program closed altogether: the same, and what the server still says is received until its
@@ -178,7 +179,7 @@ static void on_cut(struct tls_stream *stream)
 						     framing_is_between_records(&channel->framing));
 	bool is_closed = channel->socket_error != 0 || stream_probe(channel->end.fd) < 0;
 
-	stream->may_be_orderly = is_whole && stream->up_finished && channel->socket_error == 0;
+	stream->may_be_orderly = is_whole && channel->socket_error == 0;
 	if (is_closed && (is_whole || !stream->up_finished))
 		fail_by_hostd(stream);
 	else if (is_whole)
@@ -201,6 +202,7 @@ static void decrypt(struct tls_stream *stream)
 			stream->down_ended = true;
 		break;
 	case CHANNEL_DONE:
+		stream->may_be_orderly = true;
 		stream->down_ended = true;
 		break;
 	case CHANNEL_CUT:

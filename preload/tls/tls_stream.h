@@ -73,7 +73,7 @@ struct tls_stream {
 	bool lingers;        // all is passed on, the server's end is awaited
 	bool has_failed;     // failure says how; what was decrypted before is still delivered
 	bool must_ask;       // hostd may know better than failure
-	bool may_be_orderly; // it is no failure if hostd knows of none
+	bool may_be_orderly; // the server's end has come; it is no failure if hostd knows of none
 	struct outcome failure;
 
 	uint8_t held[FIRST_REQUEST_SIZE]; // first bytes that are undecided, while !has_first

@@ -3,6 +3,7 @@
 and where the program has ended its own side."""
 import os
 import signal
+import socket
 import textwrap
 
 import pytest
@@ -12,7 +13,13 @@ from support.tls_origin import context, serve
 
 NAME = "good.test"
 
-READ_TO_END = """
+HELPERS = """
+import errno, fcntl, socket, struct, termios, time
+
+def wait_for(count):
+	while struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0] < count:
+		time.sleep(0.01)
+
 def read_to_end():
 	got = 0
 	try:
@@ -32,22 +39,30 @@ def good(pki, dns):
 
 @pytest.fixture
 def start(tls, directory):
-	"""start(port, text): a program in the background that has sock, connected, and read_to_end()."""
+	"""start(port, text): a program in the background that has sock, connected, and HELPERS."""
 	def begin(port, text):
 		path = directory / "program.py"
-		path.write_text(f'import errno, socket\nsock = socket.create_connection(("{NAME}", {port}))\n'
-			+ READ_TO_END + textwrap.dedent(text))
+		path.write_text(f'{HELPERS}\nsock = socket.create_connection(("{NAME}", {port}))\n{textwrap.dedent(text)}')
 		return tls.popen_preloaded(["/usr/bin/python3", str(path)])
 	return begin
 
 
+@pytest.fixture
+def fifo(directory):
+	"""A program that reads it waits until somebody has written to it, if only nothing."""
+	path = directory / "go-on"
+	os.mkfifo(path)
+	return path
+
+
 # --- the server answers early and resets
 
+FIN_WAIT2 = b"\5"  # include/net/tcp_states.h; the first byte of TCP_INFO
 FULL = 200000  # bytes unread that show that a socket takes no more, or little
 
 
 @pytest.fixture
-def early(tls, peers, good, start, directory):
+def early(tls, peers, good, start, fifo):
 	"""early(first, rest) is a program's line: what it got, when a server answers in the middle of a request and resets,
 	as one does that says 413 and closes with bytes unread. airlock-tls stands still between the first part of the answer
 	and the reset, and finds that the program has written before it finds the rest. The program reads late."""
@@ -59,14 +74,10 @@ def early(tls, peers, good, start, directory):
 			session.send(bytes(rest))
 			session.connection.reset()
 
-		fifo = directory / "go-on"
-		os.mkfifo(fifo)
 		origin, kept = peers.listen(serve(context(good), answer)), tls.keep()
 		program = start(origin.port, f"""
-			import fcntl, struct, termios, time
 			sock.sendall(b"head\\n")
-			while struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0] < min({first}, {FULL}):
-				time.sleep(0.01)
+			wait_for({min(first, FULL)})
 			print("ready", flush=True)
 			open("{fifo}").read()
 			sock.sendall(b"body" * 1000)
@@ -94,6 +105,39 @@ def test_an_early_answer_is_delivered_before_the_reset(early):
 def test_an_early_answer_waits_for_a_slow_program(early):
 	"""Its socket is full: the rest waits decrypted, and in hostd's socket."""
 	assert early(300000, 60000) == "got 360000 ECONNRESET"
+
+
+@pytest.mark.parametrize("size", [60000, 360000], ids=["passed-on", "waiting"])
+@pytest.mark.parametrize("route", ["route * tls", "route * tls eof=lax"], ids=["close_notify", "lax"])
+def test_an_early_end_stays_one_for_a_program_that_writes_on(tls, peers, good, start, fifo, route, size):
+	"""The server has ended in order and closed: what the program says now is answered by a reset, which its own kernel
+	would tell it when it writes, and never when it reads."""
+	def answer(session):
+		session.read_until(b"\n")
+		session.send(bytes(size))
+		session.connection.half_close() if "lax" in route else session.end()
+		sock = session.connection.sock
+		peer.wait_until(lambda: sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == FIN_WAIT2, what="FIN-WAIT-2")
+
+	tls.configure(route)
+	origin, _ = peers.listen(serve(context(good), answer)), tls.keep()
+	program = start(origin.port, f"""
+		sock.sendall(b"head\\n")
+		wait_for({min(size, FULL)})
+		print("ready", flush=True)
+		open("{fifo}").read()
+		for _ in range(20):
+			try:
+				sock.send(b"body")
+				time.sleep(0.01)
+			except OSError:
+				break
+		print("got", *read_to_end(), flush=True)
+		""")
+	program.wait_line("ready")
+	origin.connections[0].wait_end()
+	fifo.write_bytes(b"")
+	assert program.wait_line("got") == f"got {size} end"
 
 
 # --- the program has ended its side
