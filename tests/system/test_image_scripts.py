@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The parts of scripts/ that an enclave image is made with, each by itself; `make test-image` runs them all."""
+import hashlib
 import io
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 
 import pytest
@@ -15,6 +18,16 @@ SCRIPTS = hostd_module.TOP / "scripts"
 
 def script(name, *words, input=None, **environment):
 	return process.run([str(SCRIPTS / name), *map(str, words)], env=dict(os.environ, **environment), input=input)
+
+
+def stand_ins(directory, programs):
+	"""{name: text} before all others on the PATH; STAND_IN names the folder that they write to."""
+	tools = directory / "tools"
+	tools.mkdir()
+	for name, text in programs.items():
+		(tools / name).write_text(text)
+		(tools / name).chmod(0o755)
+	return {"STAND_IN": str(directory), "PATH": f"{tools}:{os.environ['PATH']}"}
 
 
 # --- tar-to-cpio
@@ -98,17 +111,142 @@ def test_an_archive_does_not_depend_on_when_and_in_what_order_files_were_made(di
 # --- build-eif
 
 @pytest.mark.parametrize("config, problem", [
-	({"Entrypoint": ["/bin/sh"], "Cmd": ["-c", "x"]}, "entry point is not airlock run"),
-	({"Entrypoint": ["airlock", "run"], "Cmd": ["x"]}, "entry point is not airlock run"),
-	({"Entrypoint": ["airlock", "run", "--"], "Cmd": ["a\nb"]}, "line break in arg"),
-	({"Entrypoint": ["airlock", "run", "--"], "Cmd": ["x"], "User": "nobody"}, "USER is not UID:GID"),
+	({"Cmd": ["/bin/sh", "-c", "x"]}, "command is not airlock run"),
+	({"Cmd": ["airlock", "run", "x"]}, "command is not airlock run"),
+	({"Entrypoint": ["airlock", "run", "--"], "Cmd": ["x"]}, "ENTRYPOINT and CMD"),
+	({"Cmd": ["airlock", "run", "--", "a\nb"]}, "line break in arg"),
+	({"Entrypoint": ["airlock", "run", "--", "x"], "User": "nobody"}, "USER is not UID:GID"),
 ])
-def test_what_no_command_file_can_say_is_an_error(directory, config, problem):
+@pytest.mark.parametrize("options", [["--own"], []], ids=["own", "nitro-cli"])
+def test_what_an_enclave_cannot_run_as_told_is_an_error(directory, config, problem, options):
+	tools = stand_ins(directory, {"nitro-cli": "#!/bin/sh\ntouch \"$STAND_IN/asked\"\necho '{}'\n"})
 	(directory / "rootfs.tar").write_bytes(make_tar())
 	(directory / "config.json").write_text(json.dumps(config))
-	result = script("build-eif", "--own", directory)
+	result = script("build-eif", *options, directory, **tools)
 	assert result.status != 0 and problem in result.stderr
-	assert not (directory / "enclave.eif").exists()
+	assert not (directory / "enclave.eif").exists() and not (directory / "asked").exists()
+
+
+@pytest.mark.parametrize("config", [{"Cmd": ["airlock", "run", "--", "x"]}, {"Entrypoint": ["airlock", "run", "--", "x"]}])
+def test_an_image_with_one_command_is_for_nitro_cli_to_build(directory, config):
+	tools = stand_ins(directory, {"nitro-cli": "#!/bin/sh\necho \"$*\" >\"$STAND_IN/asked\"\necho '{}'\n"})
+	(directory / "rootfs.tar").write_bytes(make_tar())
+	(directory / "config.json").write_text(json.dumps(config))
+	result = script("build-eif", directory, **tools)
+	assert result.status == 0, result.stderr
+	assert (directory / "asked").read_text().startswith("build-enclave --docker-uri airlock-enclave:latest ")
+	assert (directory / "measurements.json").read_text() == "{}\n"
+
+
+# --- build-image, in a repository of its own, with stand-ins for make-base and for what builds
+
+MAKE_BASE = """#!/bin/sh
+umask >>"$STAND_IN/umask"
+cat "$IMAGE_LOCK" >>"$STAND_IN/locks"
+echo WHOSE >"$2"
+"""
+BUILDAH = """#!/bin/sh
+while :; do
+	case $1 in --root | --runroot | --storage-driver) shift 2 ;; *) break ;; esac
+done
+case $1 in
+add) cat "$3" >>"$STAND_IN/bases" ;;
+bud) cp "$3" "$STAND_IN/dockerfile" ;;
+inspect) echo '{"OCIv1": {"config": {"Cmd": ["x"]}}}' ;;
+mount) mkdir "$STAND_IN/mounted" && echo "$STAND_IN/mounted" ;;
+esac
+"""
+DOCKER = """#!/bin/sh
+printf '%s\\n' "$*" >>"$STAND_IN/calls"
+case $1 in
+image) exit 1 ;;
+build) cp "$3" "$STAND_IN/dockerfile" ;;
+inspect) cat "$STAND_IN/inspected" ;;
+create) echo container-1 ;;
+export) [ ! -e "$STAND_IN/fail" ] && cat "$STAND_IN/exported" ;;
+import) shift $(($# - 2)) && cp "$1" "$STAND_IN/imported" ;;
+esac
+"""
+
+
+@pytest.fixture
+def repository(directory):
+	"""A function that builds: make-base, the lock file and Dockerfile.enclave of the commit are "committed", those of
+	the working tree "changed"."""
+	top = directory / "repository"
+	(top / "scripts").mkdir(parents=True)
+	for name in ("build-image", "normalised-tar", "image-apt.sh"):
+		shutil.copy(SCRIPTS / name, top / "scripts")
+
+	def write(whose):
+		(top / "scripts/make-base").write_text(MAKE_BASE.replace("WHOSE", whose))
+		(top / "scripts/make-base").chmod(0o755)
+		for name in ("scripts/image-packages.lock", "Dockerfile.enclave"):
+			(top / name).write_text(whose + "\n")
+
+	def git(*words):
+		subprocess.run(["git", "-C", top, "-c", "user.name=x", "-c", "user.email=x@x.test", *words], check=True)
+
+	write("committed")
+	git("init", "--quiet")
+	git("add", ".")
+	git("commit", "--quiet", "--message", "All")
+	write("changed")
+
+	def build(**environment):
+		return process.run(["sh", "-c", 'umask 077; exec "$@"', "sh", str(top / "scripts/build-image"), str(directory / "out")],
+			env=dict(os.environ, **environment))
+	return build
+
+
+def test_what_is_built_is_the_commit_and_not_the_working_tree(repository, directory):
+	result = repository(**stand_ins(directory, {"buildah": BUILDAH}))
+	assert result.status == 0, result.stderr
+	assert "not committed" in result.stderr
+	for name, text in (("locks", 2 * "committed\n"), ("bases", 2 * "committed\n"), ("dockerfile", "committed\n"),
+			("umask", 2 * "0022\n")):
+		assert (directory / name).read_text() == text, name
+
+
+def test_a_lock_file_can_be_named(repository, directory):
+	(directory / "lock").write_text("named\n")
+	result = repository(IMAGE_LOCK=str(directory / "lock"), **stand_ins(directory, {"buildah": BUILDAH}))
+	assert result.status == 0, result.stderr
+	assert (directory / "locks").read_text() == 2 * "named\n"
+
+
+@pytest.fixture
+def docker(directory):
+	"""A stand-in that has built an image of one file."""
+	(directory / "inspected").write_text(json.dumps([{"Config": {"Cmd": ["airlock", "run", "--", "a b"],
+		"Env": ["PATH=/bin", 'ODD=a "b" $c=d']}}]))
+	folders = [(f"./{name}/", tarfile.DIRTYPE, "") for name in ("", "dev", "proc", "sys", "etc")]
+	(directory / "exported").write_bytes(make_tar(*folders, ("./.dockerenv", tarfile.REGTYPE, b""),
+		("./etc/kept", tarfile.REGTYPE, b"1")))
+	return stand_ins(directory, {"docker": DOCKER, "nitro-cli": "#!/bin/sh\n"})
+
+
+def test_with_docker_the_image_is_made_of_the_archive_whose_digest_is_told(repository, directory, docker):
+	result = repository(**docker)
+	assert result.status == 0, result.stderr
+	archive = (directory / "imported").read_bytes()
+	assert hashlib.sha256(archive).hexdigest() in result.stdout
+	with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+		assert [name for name in members.getnames() if name.count("/") != 1] == [".", "./etc/kept"]
+	calls = (directory / "calls").read_text().splitlines()
+	assert calls[-1] == (r'import --change=CMD ["airlock","run","--","a b"] --change=ENV PATH="/bin"'
+		rf' --change=ENV ODD="a \"b\" \$c=d" {directory}/out/rootfs.tar airlock-enclave')
+	assert (directory / "dockerfile").read_text() == "committed\n"
+	assert calls.count("rm container-1") == 1
+
+
+def test_a_container_is_removed_when_its_export_fails(repository, directory, docker):
+	(directory / "fail").touch()
+	result = repository(**docker)
+	assert result.status != 0
+	calls = (directory / "calls").read_text().splitlines()
+	assert calls[-2:] == ["export container-1", "rm container-1"]
+	assert not list((directory / "out").glob("scratch.*"))
 
 
 # --- vsock-seccomp
@@ -155,16 +293,11 @@ signal.pause()
 
 @pytest.fixture
 def machine(directory):
-	tools = directory / "tools"
-	tools.mkdir()
-	for name, text in (("qemu-system-x86_64", QEMU), ("vhost-device-vsock", DEVICE)):
-		(tools / name).write_text(text)
-		(tools / name).chmod(0o755)
+	environment = stand_ins(directory, {"qemu-system-x86_64": QEMU, "vhost-device-vsock": DEVICE})
 	(directory / "image/kernel").mkdir(parents=True)
 	for name in ("kernel/vmlinuz", "boot.cpio.gz", "image.cpio.gz", "cmdline", "command"):
 		(directory / "image" / name).write_text("")
-	environment = {"STAND_IN": str(directory), "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(directory),
-		"BUILD": str(hostd_module.hostd_program().parents[1])}
+	environment.update(TMPDIR=str(directory), BUILD=str(hostd_module.hostd_program().parents[1]))
 	return lambda *options: script("run-vm", *options, directory / "image", **environment)
 
 
