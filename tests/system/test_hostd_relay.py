@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A granted stream is the program's own connection: bytes, ends, resets and pressure."""
 
+import contextlib
 import fcntl
 import random
 import select
@@ -135,7 +136,8 @@ def test_an_answer_is_whole_though_its_destination_has_closed_when_the_opener_sa
 		accepted.sendall(data)
 		end_in_order(accepted)
 		for _ in range(25):
-			opener.send(b"more")
+			with contextlib.suppress(BrokenPipeError):  # where the stream holds all of the answer
+				opener.send(b"more")
 			time.sleep(0.1)
 		assert opener.receive(len(data)) == data
 		assert opener.socket.recv(1) == b"" and opener.socket.recv(1) == b""
@@ -143,6 +145,7 @@ def test_an_answer_is_whole_though_its_destination_has_closed_when_the_opener_sa
 	assert host.outcome(opener.id)[:2] == ("open", "none")
 
 
+@pytest.mark.stand_in("AF_VSOCK's streams hold all of the answer, so that its end is told before")
 def test_an_opener_that_sends_everything_before_it_reads_gets_its_answer(host, origin):
 	data = random.Random(3).randbytes(300_000)
 	with pair(host, origin) as (opener, accepted):
