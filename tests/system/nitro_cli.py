@@ -24,15 +24,22 @@ def run_enclave():
 		sys.exit("[ E26 ] Insufficient memory requested.")
 	cid = (place / "cid").read_text() if (place / "cid").exists() else option("--enclave-cid")
 	running.write_text(cid)
+	if (place / "deaf").exists():  # nothing will be known of hostd from now on
+		(place / "hostd.admin").unlink()
 	if not (place / "silent").exists():
 		with socket.socket(socket.AF_UNIX) as stream:
 			stream.connect(f"{place}/hostd.sock")
 	print("Start allocating memory...", file=sys.stderr)
+	if (place / "nameless").exists():
+		return {}
 	return {"EnclaveName": "enclave", "EnclaveID": ID, "ProcessID": 4711, "EnclaveCID": int(cid),
 		"NumberOfCPUs": 2, "CPUIDs": [1, 3], "MemoryMiB": int(option("--memory"))}
 
 
 def describe_enclaves():
+	if (place / "untold").exists():  # what it says instead, if anything
+		print((place / "untold").read_text())
+		sys.exit(0 if (place / "untold").stat().st_size else "[ E39 ] Enclave process connection failure.")
 	try:
 		cid = int(running.read_text())
 	except FileNotFoundError:  # the test may end it at any moment
@@ -41,6 +48,8 @@ def describe_enclaves():
 
 
 def terminate_enclave():
+	if (place / "immortal").exists():
+		sys.exit("[ E11 ] Socket error.")
 	running.unlink()
 	return {"EnclaveID": option("--enclave-id"), "Terminated": True}
 

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from support import hostd as hostd_module
-from support import process
+from support import process, wire
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = hostd_module.TOP / "scripts/run-enclave"
@@ -76,6 +76,63 @@ def test_an_enclave_that_never_asks_is_told_and_terminated(parent):
 	result = parent.run()
 	assert result.status == 1 and "has not answered" in result.stderr
 	assert nothing_is_left(parent)
+
+
+def test_no_word_from_hostd_is_no_answer_of_the_enclave(parent):
+	(parent.place / "deaf").touch()
+	result = parent.run()
+	assert result.status == 1 and "has not answered" in result.stderr
+	assert nothing_is_left(parent)
+
+
+# What nitro-cli says instead of a list; "" is a failure.
+NO_LISTS = ["", "surprise", "{}", "[1]"]
+
+
+@pytest.mark.parametrize("text", NO_LISTS)
+def test_an_enclave_of_which_nothing_is_known_for_a_moment_has_not_ended(parent, background, text):
+	program = background(process.Daemon(parent.command(), env=parent.environment))
+	program.wait_line("the enclave answers")
+	asked = len(parent.called("describe-enclaves"))
+	(parent.place / "untold").write_text(text)
+	wire.wait_until(lambda: len(parent.called("describe-enclaves")) >= asked + 2, "nitro-cli is asked")
+	(parent.place / "untold").unlink()
+	assert not program.has_ended() and "has ended" not in program.output
+	(parent.place / "running").unlink()
+	assert program.has_ended(30)
+	assert "the enclave has ended" in program.output and program.stop() == 0
+
+
+def test_an_enclave_of_which_nothing_is_known_is_terminated(parent, background):
+	program = background(process.Daemon(parent.command(), env=parent.environment))
+	program.wait_line("the enclave answers")
+	(parent.place / "untold").touch()
+	assert program.has_ended(30)
+	assert "does not tell whether" in program.output and program.stop() == 3
+	assert nothing_is_left(parent)
+
+
+@pytest.mark.parametrize("text", NO_LISTS)
+def test_a_signal_terminates_an_enclave_of_which_nothing_is_known(parent, background, text):
+	program = background(process.Daemon(parent.command(), env=parent.environment))
+	program.wait_line("the enclave answers")
+	(parent.place / "untold").write_text(text)
+	assert program.stop() == 0
+	assert nothing_is_left(parent)
+
+
+def test_an_enclave_that_cannot_be_terminated_is_no_success(parent, background):
+	program = background(process.Daemon(parent.command(), env=parent.environment))
+	program.wait_line("the enclave answers")
+	(parent.place / "immortal").touch()
+	assert program.stop() == 3
+	assert "could not terminate" in program.output
+
+
+def test_an_enclave_without_a_name_is_told(parent):
+	(parent.place / "nameless").touch()
+	result = parent.run()
+	assert result.status == 3 and "does not tell which enclave" in result.stderr
 
 
 def test_a_refusal_of_nitro_cli_is_passed_on(parent):
