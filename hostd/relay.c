@@ -108,18 +108,23 @@ static void relay_on_deaf_destination(struct session *session)
 	pool_return(&session->worker->pool, buffer_detach(&session->up.pending));
 }
 
+// What a send or an event has met. After a FIN that no end of ours had come before, an RST gives
+// EPIPE, to senders alone; otherwise the first call meets ECONNRESET (tcp_reset and
+// tcp_recvmsg_locked in Linux's net/ipv4).
+static void relay_on_destination_error(struct session *session, int error)
+{
+	if (error == EPIPE || session->has_whole_answer)
+		relay_on_deaf_destination(session);
+	else
+		relay_on_destination_failure(session, error);
+}
+
 static void relay_on_send_error(const struct flow *flow, int error)
 {
 	struct session *session = flow->session;
 
-	// After a FIN an RST gives EPIPE, to senders alone; otherwise the first call meets
-	// ECONNRESET (tcp_reset and tcp_recvmsg_locked in Linux's net/ipv4).
-	if (flow_is_up(flow) && (error == EPIPE || session->down.has_ended)) {
-		relay_on_deaf_destination(session);
-		return;
-	}
 	if (flow_is_up(flow)) {
-		relay_on_destination_failure(session, error);
+		relay_on_destination_error(session, error);
 		return;
 	}
 	session->has_no_reader = true;
@@ -254,6 +259,7 @@ static bool flow_note_no_bytes(const struct flow *flow, ssize_t length)
 	// (vsock_shutdown in net/vmw_vsock/af_vsock.c resets SOCK_DONE).
 	if (length == 0 || (errno == ENOTCONN && flow_is_up(flow))) {
 		flow->direction->has_ended = true;
+		flow->session->has_whole_answer |= !flow_is_up(flow);
 		return true;
 	}
 	if (errno == EINTR)
@@ -475,12 +481,23 @@ void relay_on_opener(struct session *session, uint32_t events)
 	relay_run(session);
 }
 
+// The destination's failure when no receive would meet it: nothing more is read from there.
+static void relay_look_for_failure(struct session *session)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (getsockopt(session->destination.fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
+		error)
+		relay_on_destination_error(session, error);
+}
+
 void relay_on_destination(struct session *session, uint8_t part, uint32_t events)
 {
 	if (part != session->destination_part)
 		return;
-	if ((events & EPOLLERR) && session->down.has_ended && !session->failure)
-		relay_on_deaf_destination(session);
+	if ((events & EPOLLERR) && session->down.has_ended)
+		relay_look_for_failure(session);
 	relay_run(session);
 }
 

@@ -81,7 +81,8 @@ struct session {
 	bool is_granted;     // the gate was opened
 	bool aborts_destination; // close it with an RST
 	bool has_no_reader;      // the opener no longer takes bytes
-	bool is_deaf;            // nor does the destination, which has ended in order before
+	bool has_whole_answer;   // the destination's end was read
+	bool is_deaf;            // the destination no longer takes bytes, and ended before that
 	bool is_ready;           // in the worker's list of sessions with more to do
 	int failure;             // errno of the destination's abnormal end, 0: none
 

@@ -188,6 +188,25 @@ def test_a_reset_while_the_opener_sends_ends_its_sending(host, origin):
 		assert host.outcome(opener.id)[:2] == ("relay", "reset")
 
 
+def test_a_reset_is_told_to_an_opener_that_reads_no_more(host, origin):
+	with pair(host, origin) as (opener, accepted):
+		opener.socket.shutdown(socket.SHUT_RD)
+		accepted.sendall(b"for nobody")
+		exchange_up(opener, accepted)
+		reset(accepted)
+		with pytest.raises((BrokenPipeError, ConnectionResetError)):
+			while True:
+				opener.send(bytes(1000))
+		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+
+
+def exchange_up(opener, accepted):
+	"""Twice, so that hostd has met what it has for the opener before."""
+	for word in (b"still", b"there"):
+		opener.send(word)
+		assert accepted.recv(len(word), socket.MSG_WAITALL) == word
+
+
 def test_a_reset_is_told_to_the_opener_s_enclave_alone(host, origin):
 	with pair(host, origin) as (opener, accepted):
 		reset(accepted)
@@ -351,10 +370,7 @@ def test_an_opener_that_reads_no_more_can_still_send(host, origin):
 	with pair(host, origin) as (opener, accepted):
 		opener.socket.shutdown(socket.SHUT_RD)
 		accepted.sendall(b"for nobody")
-		opener.send(b"still")
-		assert accepted.recv(5, socket.MSG_WAITALL) == b"still"
-		opener.send(b"here")
-		assert accepted.recv(4, socket.MSG_WAITALL) == b"here"
+		exchange_up(opener, accepted)
 
 
 # --- pressure
