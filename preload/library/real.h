@@ -57,6 +57,7 @@
 	X(ssize_t, __recv_chk, (int, void *, size_t, size_t, int))                                 \
 	X(ssize_t, __recvfrom_chk,                                                                 \
 		(int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *))                \
+	X(void *, dlopen, (const char *, int))                                                     \
 	X(int, getaddrinfo,                                                                        \
 		(const char *, const char *, const struct addrinfo *, struct addrinfo **))         \
 	X(int, getnameinfo,                                                                        \
@@ -132,6 +133,7 @@ static inline void *real_pointer(enum real_index index)
 #define real_dup3              REAL(dup3)
 #define real_fcntl             REAL(fcntl)
 #define real_syscall           REAL(syscall)
+#define real_dlopen            REAL(dlopen)
 #define real___open_2          REAL(__open_2)
 #define real___openat_2        REAL(__openat_2)
 #define real___read_chk        REAL(__read_chk)

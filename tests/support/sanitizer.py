@@ -25,6 +25,7 @@ NOT_UNDER_ADDRESS = {
 	"test_hygiene.py::test_the_environment_is_left": "the runtime and its options are in the environment",
 	"test_hygiene.py::test_a_setuid_program": "the loader does not preload the runtime there",
 	"test_local_traffic.py::test_unrouted_calls_make_no": "the runtime makes system calls of its own",
+	"test_loaded_libraries.py::test_a_library_is_searched": "the runtime calls dlopen() in the program's place",
 	"test_names.py::test_asynchronous_lookups_and_fork":
 		"the child of a fork leaves behind what other threads had allocated, as it does with libc",
 }
