@@ -34,16 +34,17 @@ static void add_alias(struct lookup_answer *answer, const char *name)
 }
 
 // names: what follows the address on the line; cut into words in place. The first is the official
-// name.
+// name; only so many words are kept, but each is a name of the line.
 static bool has_name(char *names, const char *name, char *words[static LOOKUP_MAX_ALIASES + 1])
 {
 	bool found = false;
 	size_t count = 0;
 	char *rest = NULL;
 
-	for (char *word = strtok_r(names, SEPARATORS, &rest); word && count < LOOKUP_MAX_ALIASES;
+	for (char *word = strtok_r(names, SEPARATORS, &rest); word;
 		word = strtok_r(NULL, SEPARATORS, &rest)) {
-		words[count++] = word;
+		if (count < LOOKUP_MAX_ALIASES)
+			words[count++] = word;
 		found = found || strcasecmp(word, name) == 0;
 	}
 	words[count] = NULL;

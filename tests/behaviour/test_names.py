@@ -121,6 +121,7 @@ not-an-address wrong.test
 11.0.0.42 MiXeD.Test
 11.0.0.43 1.2.3
 fe80::44%lo scoped.test
+11.0.0.46 many.test """ + " ".join(f"alias{number}.test" for number in range(1, 41)) + """
 11.0.0.45 last.test"""
 IN_HOSTS = ["plain.test", "PLAIN", "plain.alias.test", "plain.commented.test", "spaced.test", "spaced",
 	"twice.test", "second", "other.test", "six.test", "dual.hosts", "dual.alias", "mapped.test", "loop.test",
@@ -140,6 +141,13 @@ def with_hosts(directory):
 def test_the_hosts_file_through_getaddrinfo(airlock, probe, with_hosts):
 	command = [probe("names"), "exact-many", IN_HOSTS[0], "80", *IN_HOSTS[1:]]
 	airlock.both(with_hosts(command), enclave=False).assert_same()
+
+
+def test_the_last_of_many_names_on_a_line_is_found(airlock, probe, with_hosts):
+	"""Where aliases are listed there are fewer of them than libc has."""
+	command = [probe("names"), "exact-many", "alias40.test", "80"]
+	result = airlock.both(with_hosts(command), enclave=False).assert_same()
+	assert "11.0.0.46" in result.airlock.stdout
 
 
 @pytest.mark.parametrize("name", ["plain.test", "twice.test", "six.test", "dual.hosts",
