@@ -141,22 +141,29 @@ bool library_has_working_gate(void)
 	return !state || atomic_load(&state->verdict) != GATE_DOES_NOT_WORK;
 }
 
+static bool is_in_pool(const struct settings *settings, const struct address *address)
+{
+	return address_block_contains(&settings->pool_ipv4, address) ||
+	       address_block_contains(&settings->pool_ipv6, address);
+}
+
 bool library_is_pool_address(const struct address *address)
 {
 	const struct settings *settings = library_settings();
 
-	return settings->names == NAMES_POOL &&
-	       (address_block_contains(&settings->pool_ipv4, address) ||
-		       address_block_contains(&settings->pool_ipv6, address));
+	return settings->names == NAMES_POOL && is_in_pool(settings, address);
 }
 
 const char *library_pool_name(const struct address *address)
 {
 	const struct settings *settings = library_settings();
-	struct state *state = library_state();
+	struct state *state;
 	int slot;
 
-	if (!state || !library_is_pool_address(address))
+	if (!is_in_pool(settings, address))
+		return NULL;
+	state = library_state();
+	if (!state)
 		return NULL;
 	slot = name_pool_slot(
 		address->family == ADDRESS_IPV4 ? &settings->pool_ipv4 : &settings->pool_ipv6,

@@ -26,10 +26,12 @@ struct state *library_mapped_state(void);
 // False when writability of a fresh stream says nothing about its destination.
 bool library_has_working_gate(void);
 
-// True when address lies in the blocks that stand for names (and names are handed out at all).
+// True when address lies in the blocks that stand for names and can be nothing else: where names are
+// resolved it may as well be an address that a name has.
 bool library_is_pool_address(const struct address *address);
 
-// The name that a pool address stands for, NULL when it was never handed out. Never freed.
+// The name that a pool address stands for, NULL when it was never handed out. Never freed. Where
+// names are resolved, those without an address that is known here have one of the pool (lookup.c).
 const char *library_pool_name(const struct address *address);
 
 #endif

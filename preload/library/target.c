@@ -49,11 +49,9 @@ enum target_verdict target_decide(
 	if (!read_address(address, length, target))
 		return TARGET_TO_KERNEL;
 	replace_unspecified(&target->peer);
-	if (library_is_pool_address(&target->peer)) {
-		target->name = library_pool_name(&target->peer);
-		if (!target->name)
-			return TARGET_NAMELESS;
-	}
+	target->name = library_pool_name(&target->peer);
+	if (!target->name && library_is_pool_address(&target->peer))
+		return TARGET_NAMELESS;
 	route = settings_find_route(settings, target->name, &target->peer, target->port);
 	if (!route || route->action == ROUTE_DENY)
 		return TARGET_DENIED;

@@ -251,6 +251,37 @@ def test_a_denied_name_is_also_refused_where_names_are_resolved(airlock, hostd):
 	assert refused.stdout == "13\n", refused
 
 
+TALK = """
+import socket, sys
+try:
+	with socket.create_connection(("behind-proxy.test", int(sys.argv[1]))) as stream:
+		stream.sendall(b"token")
+		print(stream.recv(5), socket.getnameinfo(stream.getpeername(), 0)[0])
+except OSError as error:
+	print(error.errno)
+"""
+
+
+def test_a_name_that_a_proxy_resolves_is_dialled_by_it_where_names_are_resolved(airlock, hostd, upstreams, peers):
+	origin = peers.listen(peer.echo)
+	proxy = upstreams.socks5(target=(origin.host, origin.port))
+	airlock.use(hostd(upstream=proxy.url, rules="allow behind-proxy.test"))
+	airlock.configure(names="resolve")
+	result = airlock.run(["/usr/bin/python3", "-c", TALK, origin.port])
+	assert result.stdout == "b'token' behind-proxy.test\n", result
+	assert proxy.asked == [("behind-proxy.test", origin.port)]
+
+
+def test_an_address_of_the_pool_without_a_name_is_an_address_where_names_are_resolved(airlock, hostd, upstreams, peers):
+	origin = peers.listen(peer.echo)
+	proxy = upstreams.socks5(target=(origin.host, origin.port))
+	airlock.use(hostd(upstream=proxy.url, rules="allow 198.18.0.0/15"))
+	airlock.configure(names="resolve")
+	result = airlock.run(["/usr/bin/python3", "-c", TALK.replace("behind-proxy.test", "198.18.9.9"), origin.port])
+	assert result.stdout.startswith("b'token'"), result
+	assert proxy.asked == [("198.18.9.9", origin.port)]
+
+
 def test_a_name_that_a_route_denies_is_not_asked_for(airlock, probe, names):
 	airlock.configure("route both.test deny\nroute * direct")
 	assert families(airlock.run([probe("names"), "many", "both.test", "80"])) == ["ipv4"]
