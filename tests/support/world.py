@@ -18,6 +18,7 @@ Nothing that a test sends can leave: there is no device to leave by. AF_VSOCK kn
 namespaces, so a seccomp filter refuses such sockets to this process and to all that it starts;
 only not inside a virtual machine that tests/vm has booted, whose AF_VSOCK is its own.
 """
+import atexit
 import contextlib
 import ctypes
 import errno
@@ -46,6 +47,7 @@ GUEST_WORD, GUEST_PROGRAM = "airlock.guest=", "/airlock/tests/vm/guest"
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
+MNT_DETACH = 2
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
 AT_NUMBER, AT_ARCHITECTURE, AT_FIRST_ARGUMENT = 0, 4, 16  # struct seccomp_data, little endian
@@ -126,6 +128,14 @@ def patient():
 			SYN_RETRIES.write_text("1")
 
 
+def _remove_made(path, maker):
+	"""What had to be made in the machine's own /etc only to be covered."""
+	if os.getpid() == maker:
+		_call("umount2", os.fsencode(path), MNT_DETACH)
+		if os.path.getsize(path) == 0:
+			os.unlink(path)
+
+
 def _replace_file(path, text, directory):
 	"""Covers an existing file of /etc. One that is a link into /run is written there: /run is ours."""
 	real = os.path.realpath(path)
@@ -135,6 +145,7 @@ def _replace_file(path, text, directory):
 		return
 	if not os.path.exists(real):
 		pathlib.Path(real).touch()
+		atexit.register(_remove_made, real, os.getpid())
 	cover = pathlib.Path(directory, os.path.basename(path))
 	cover.write_text(text)
 	_mount(str(cover), real, None, MS_BIND)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import dns_server, peer, process, upstream, world
+from support import dns_server, hostd, peer, process, upstream, world
 
 
 def connect(host, port=9):
@@ -127,3 +127,30 @@ def test_origins_serve(web, redis, postgres, sshd, git_commit, authority, airloc
 	assert airlock.native(["ssh", *sshd.options, "ssh.test", "echo", "hello"]).stdout == "hello\n"
 	assert len(git_commit) == 40
 	assert os.path.isdir(web.root / "repo.git")
+
+
+# A machine whose /etc lacks both files: one of a mount namespace, over the real one.
+BARE = """set -e
+mount -t tmpfs none "$0"
+mkdir "$0/upper" "$0/work"
+mount -t overlay -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" none /etc
+rm -f /etc/hosts /etc/resolv.conf
+"$@" || :
+ls /etc/hosts /etc/resolv.conf 2>&1 | grep -c 'No such file'
+"""
+ENTER = "from support import world; world.enter(); print(open('/etc/hosts').read())"
+
+
+@pytest.mark.parametrize("command, text", [
+	(["/usr/bin/python3", "-c", ENTER], "in-hosts-file.test"),
+	([str(hostd.TOP / "demo/run"), "--inside"], "fake openssl"),
+], ids=["world", "demo"])
+def test_files_that_are_made_in_etc_to_be_covered_do_not_stay(directory, command, text):
+	(directory / "openssl").write_text("#!/bin/sh\necho fake openssl >&2\nexit 1\n")  # the demonstration ends here
+	(directory / "openssl").chmod(0o755)
+	etc = directory / "etc"
+	etc.mkdir()
+	result = process.run(["unshare", "--mount", "--net", "sh", "-c", BARE, str(etc), *command],
+		env=dict(os.environ, LC_ALL="C", PATH=f"{directory}:{os.environ['PATH']}", PYTHONPATH=str(hostd.TOP / "tests")))
+	assert text in result.stdout + result.stderr
+	assert result.stdout.splitlines()[-1] == "2", result.stdout + result.stderr
