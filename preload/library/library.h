@@ -26,8 +26,8 @@ struct state *library_mapped_state(void);
 // False when writability of a fresh stream says nothing about its destination.
 bool library_has_working_gate(void);
 
-// True when address lies in the blocks that stand for names and can be nothing else: where names are
-// resolved it may as well be an address that a name has.
+// True when address lies in the blocks that stand for names and can be nothing else: where names
+// are resolved it may as well be an address that a name has.
 bool library_is_pool_address(const struct address *address);
 
 // The name that a pool address stands for, NULL when it was never handed out. Never freed. Where

@@ -121,17 +121,17 @@ static ssize_t judge_result(
 {
 	bool is_vsock = atomic_load(&entry->flags) & SOCKET_FLAG_VSOCK;
 
+	if (result == -ENOMEM && is_vsock &&
+		!user_memory_is_readable(message->msg_iov, message->msg_iovlen))
+		return -EFAULT; // what Linux 6.1 says of a bad pointer
+	if (result == -ENOMEM && is_vsock && !(flags & MSG_PEEK))
+		result = receive_whole(fd, message, flags);
 	if (result == 0 && total_length(message) > 0)
 		return -settle_judge_end(fd, entry);
 	if (result == 0 && is_vsock && flags)
 		return receive_nothing(fd, entry, flags);
 	if (result == -ECONNRESET)
 		settle_note_reset(entry);
-	if (result == -ENOMEM && is_vsock &&
-		!user_memory_is_readable(message->msg_iov, message->msg_iovlen))
-		return -EFAULT; // what Linux 6.1 says of a bad pointer
-	if (result == -ENOMEM && is_vsock && !(flags & MSG_PEEK))
-		return receive_whole(fd, message, flags);
 	return result;
 }
 

@@ -53,6 +53,12 @@ def test_a_reset_in_mid_transfer_is_not_an_end(both, peers, probe):
 	assert "end: -1 ECONNRESET" in result.airlock.stdout
 
 
+def test_a_reset_ends_the_wait_for_more_than_a_buffer_holds(both, peers, probe):
+	origin = peers.listen(peer.send_then_reset(b""))
+	result = both([probe("transfer"), "wait-all-of-nothing", origin.host, origin.port]).assert_same()
+	assert "recv MSG_WAITALL: -1 ECONNRESET" in result.airlock.stdout
+
+
 def test_the_kernels_own_sends_tell_a_reset_before_they_raise_sigpipe(both, peers, probe):
 	origin = peers.listen(peer.send_then_reset(b""))
 	result = both([probe("transfer"), "reset-and-sigpipe", origin.host, origin.port]).assert_same()

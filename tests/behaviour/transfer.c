@@ -279,6 +279,21 @@ static void wait_all(void)
 	say("intact %d", got == (ssize_t)length && memcmp(bytes, sent, length) == 0);
 }
 
+// A reset that comes while a receive of more than any buffer holds waits for its first byte.
+static void wait_all_of_nothing(void)
+{
+	size_t length = 4 * 1024 * 1024;
+	FREED uint8_t *bytes = malloc(length);
+	int fd = probe_connected();
+	if (fork() == 0) {
+		usleep(500 * 1000);
+		send(fd, "x", 1, MSG_NOSIGNAL);
+		_exit(0);
+	}
+	said("recv MSG_WAITALL", (long)recv(fd, bytes, length, MSG_WAITALL));
+	said("recv again", (long)recv(fd, bytes, length, MSG_WAITALL));
+}
+
 // The far end half-closes first, then reads what we still send.
 static void far_half_close(void)
 {
@@ -406,6 +421,7 @@ static const struct probe_case cases[] = {
 	{"echoed-nonblocking", echoed_nonblocking},
 	{"receive-ways", receive_ways},
 	{"wait-all", wait_all},
+	{"wait-all-of-nothing", wait_all_of_nothing},
 	{"far-half-close", far_half_close},
 	{"until-the-end", until_the_end},
 	{"nothing", nothing_to_send},
