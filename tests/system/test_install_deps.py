@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""scripts/install-deps with stand-ins for dpkg-query and apt-get: what becomes of the services that come with packages."""
+"""scripts/install-deps with stand-ins for dpkg-query and apt-get: what becomes of services that come with packages."""
 import os
 
 import pytest
 
 from support import hostd as hostd_module
-from support import process
+from support import process, world
+
+pytestmark = pytest.mark.skipif(world.is_guest(), reason="scripts/ is not in a guest")
 
 # Packages that are there before, and what an installation of any adds; each with its files.
 BEFORE = {"haproxy": ["/lib/systemd/system/haproxy.service", "/etc/init.d/haproxy"]}
