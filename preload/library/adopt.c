@@ -17,13 +17,15 @@
 void adopt_announce(int fd, uint64_t old_cookie, uint64_t stream_cookie)
 {
 	struct state *state = library_state();
-	struct socket_entry *entry;
+	struct socket_entry *entry, *stream;
 
 	if (!state || old_cookie == 0)
 		return;
+	stream = socket_table_find(&state->sockets, stream_cookie);
 	entry = socket_table_insert(&state->sockets, old_cookie, fds_is_dead);
 	atomic_store(&entry->owner, getpid());
-	entry->fd = fd;
+	atomic_store(&entry->fd, fd);
+	atomic_store(&entry->inode, stream ? atomic_load(&stream->inode) : 0);
 	memcpy(entry->id, &stream_cookie, sizeof(stream_cookie));
 	socket_entry_publish(entry, SOCKET_PHASE_MOVED);
 }

@@ -148,7 +148,7 @@ static int open_stream(const struct target *target, const struct request *reques
 	return -ENETUNREACH;
 }
 
-static void fill_entry(struct socket_entry *entry, int fd, const struct target *target,
+static void fill_entry(struct socket_entry *entry, int fd, int stream, const struct target *target,
 	const struct request *request, int send_buffer)
 {
 	uint32_t flags = target->is_tls ? SOCKET_FLAG_TLS : 0;
@@ -158,6 +158,7 @@ static void fill_entry(struct socket_entry *entry, int fd, const struct target *
 	atomic_store(&entry->flags, flags);
 	atomic_store(&entry->owner, getpid());
 	atomic_store(&entry->fd, fd);
+	atomic_store(&entry->inode, fds_inode(stream));
 	entry->send_buffer = send_buffer;
 	entry->domain = (uint16_t)target->domain;
 	entry->peer = request->destination;
@@ -203,7 +204,7 @@ int dial_replace(int fd, const struct target *target, struct socket_entry **entr
 	if (stream < 0)
 		return stream;
 	*entry = socket_table_insert(&state->sockets, fds_cookie(stream), fds_is_dead);
-	fill_entry(*entry, fd, target, &request, send_buffer);
+	fill_entry(*entry, fd, stream, target, &request, send_buffer);
 	carry_options(fd, stream, *entry);
 	if (!library_has_working_gate())
 		stream_restore_send_buffer(stream, send_buffer);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "preload/library/library.h"
@@ -203,19 +205,64 @@ void fds_visit_duplicates(
 	}
 }
 
+uint64_t fds_inode(int fd)
+{
+	int saved_errno = errno;
+	struct stat status;
+	bool is_socket = fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+
+	errno = saved_errno;
+	return is_socket ? status.st_ino : 0;
+}
+
+// Like stpcpy; connect() may be called in a signal handler, snprintf may not.
+static char *put_number(char *end, uint64_t number)
+{
+	if (number >= 10)
+		end = put_number(end, number / 10);
+	*end++ = (char)('0' + number % 10);
+	*end = 0;
+	return end;
+}
+
+// The link's text (proc_pid_fd(5)) is one of "socket:[INODE]". A missing link is a closed
+// descriptor only when other links of the process can be read: /proc may not be there, and a
+// process whose first thread has ended shows neither `exe` nor any of the descriptors that it has.
+static bool has_closed(pid_t process, int fd, uint64_t inode)
+{
+	char path[64], expected[32], found[sizeof(expected)];
+	char *folder_end = put_number(stpcpy(path, "/proc/"), (uint64_t)process);
+	char *expected_end = put_number(stpcpy(expected, "socket:["), inode);
+	ssize_t length;
+
+	put_number(stpcpy(folder_end, "/fd/"), (uint64_t)fd);
+	expected_end = stpcpy(expected_end, "]");
+	length = readlink(path, found, sizeof(found));
+	if (length >= 0)
+		return length != expected_end - expected ||
+		       memcmp(found, expected, (size_t)length) != 0;
+	if (errno != ENOENT)
+		return false;
+	stpcpy(folder_end, "/exe");
+	return readlink(path, found, sizeof(found)) >= 0;
+}
+
 bool fds_is_dead(const struct socket_entry *entry)
 {
 	pid_t owner = atomic_load(&entry->owner);
-	uint64_t cookie = atomic_load(&entry->cookie);
+	int fd = atomic_load(&entry->fd);
+	uint64_t inode = atomic_load(&entry->inode);
 	int saved_errno = errno;
 	bool is_dead;
 
-	if (atomic_load(&entry->flags) & SOCKET_FLAG_SHARED)
+	// A place that is being filled still has the owner and the descriptor of what was there.
+	if (atomic_load(&entry->phase) == SOCKET_PHASE_NONE ||
+		(atomic_load(&entry->flags) & SOCKET_FLAG_SHARED))
 		return false;
 	if (owner == getpid())
-		is_dead = fds_cookie(atomic_load(&entry->fd)) != cookie;
+		is_dead = fds_inode(fd) != inode;
 	else
-		is_dead = kill(owner, 0) < 0 && errno == ESRCH;
+		is_dead = (kill(owner, 0) < 0 && errno == ESRCH) || has_closed(owner, fd, inode);
 	errno = saved_errno;
 	return is_dead;
 }

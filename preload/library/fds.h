@@ -69,6 +69,9 @@ static inline struct socket_entry *fds_find_unless_plain(int fd)
 // SO_COOKIE (socket(7)), 0 when fd is no socket. Leaves errno alone.
 uint64_t fds_cookie(int fd);
 
+// The socket's inode (fstat(2)), 0 when fd is no socket. Leaves errno alone.
+uint64_t fds_inode(int fd);
+
 // Sets the class that the entry's phase and flags ask for.
 void fds_set_stream(int fd, const struct socket_entry *entry);
 void fds_set_unknown(int fd);
@@ -89,7 +92,9 @@ void fds_note_fork(void);
 void fds_visit_duplicates(
 	int fd, uint64_t cookie, void (*visit)(int duplicate, void *context), void *context);
 
-// socket_table_insert's question.
+// socket_table_insert's question. What another process has is read in /proc; where that cannot be
+// read, only its end makes its entries dead. Async-signal-safe, no cancellation point, and leaves
+// errno alone.
 bool fds_is_dead(const struct socket_entry *entry);
 
 #endif

@@ -2,8 +2,8 @@
 // Routed streams by socket cookie (SO_COOKIE, socket(7): unique for the system's lifetime and equal
 // on duplicates). Shared by processes, lock-free. There is no removal: programs close sockets
 // unseen. A full neighbourhood evicts the entry that is most surely dead: one whose process is
-// gone, or whose descriptor in this process now has another cookie (and which nobody else was seen
-// to have), else the oldest.
+// gone or has no such socket under that number any more (and which nobody else was seen to have),
+// else the oldest.
 #ifndef AIRLOCK_PRELOAD_SOCKET_TABLE_H
 #define AIRLOCK_PRELOAD_SOCKET_TABLE_H
 
@@ -48,6 +48,7 @@ struct socket_entry {
 	_Atomic int32_t fd;        // its number there, a hint for eviction
 	int32_t send_buffer;       // SO_SNDBUF to restore once open (stand-in only), 0: none
 	_Atomic uint64_t sequence; // age, for eviction
+	_Atomic uint64_t inode;    // the stream's, as /proc/OWNER/fd/FD shows it
 	uint16_t domain;           // AF_INET or AF_INET6: the program's socket
 	uint16_t peer_port;
 	uint16_t local_port;

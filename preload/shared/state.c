@@ -21,7 +21,7 @@
 #define STATE_DIRECTORY "/dev/shm"
 #define STATE_MAGIC     0x41495253544c4f43u
 #define STATE_LAYOUT                                                                               \
-	1u // changes with the meaning of any field; a change of size is seen without it
+	2u // changes with the meaning of any field; a change of size is seen without it
 #define STATE_MODE   0600
 #define MAX_ATTEMPTS 4
 

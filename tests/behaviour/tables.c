@@ -111,10 +111,10 @@ static uint64_t spend_cookies(uint64_t of, uint64_t ahead)
 	return last;
 }
 
-// Connects until every place that the stream's entry may have has been taken over.
-static void crowd_out(int stream)
+// Connects until every place that the cookie's entry may have has been taken over.
+static void crowd_out(uint64_t cookie)
 {
-	uint64_t cookie = cookie_of(stream), ahead = 1;
+	uint64_t ahead = 1;
 	cpu_set_t here;
 	CPU_ZERO(&here);
 	CPU_SET(sched_getcpu(), &here);
@@ -142,7 +142,7 @@ static void dialled_by_another_number(void)
 {
 	int first = probe_connected(), stream = dup(first);
 	close(first);
-	crowd_out(stream);
+	crowd_out(cookie_of(stream));
 	say_peer("duplicate", stream);
 }
 
@@ -158,7 +158,7 @@ static void dialled_by_another_process(void)
 		if (must("fork", fork()) > 0)
 			_exit(0);
 		must("read", (int)read(gone[0], &byte, 1));
-		crowd_out(stream);
+		crowd_out(cookie_of(stream));
 		say_peer("inherited", stream);
 		_exit(0);
 	}
@@ -168,10 +168,45 @@ static void dialled_by_another_process(void)
 	must("read", (int)read(end[0], &byte, 1)); // the child's end
 }
 
+// A process that will crowd out the cookie that it is sent, and lives until this one's end.
+static int start_crowd(void)
+{
+	int ends[2];
+	uint64_t cookie;
+	char byte;
+	must("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	if (must("fork", fork()) > 0) {
+		close(ends[1]);
+		return ends[0];
+	}
+	close(ends[0]);
+	if (must("read", (int)read(ends[1], &cookie, sizeof(cookie))) != sizeof(cookie))
+		_exit(1);
+	crowd_out(cookie);
+	must("write", (int)write(ends[1], "x", 1));
+	must("read", (int)read(ends[1], &byte, 1));
+	_exit(0);
+}
+
+static void crowded_by_others(void)
+{
+	int crowds[] = {start_crowd(), start_crowd()};
+	int stream = probe_connected(); // after the forks: nobody else has it
+	uint64_t cookie = cookie_of(stream);
+	char byte;
+	for (int i = 0; i < 2; i++) {
+		must("write", (int)write(crowds[i], &cookie, sizeof(cookie)));
+		if (read(crowds[i], &byte, 1) != 1)
+			give_up("a crowd");
+	}
+	say_peer("held", stream);
+}
+
 static const struct probe_case cases[] = {
 	{"sockets", fill_sockets},
 	{"names", fill_names},
 	{"dialled-by-another-number", dialled_by_another_number},
 	{"dialled-by-another-process", dialled_by_another_process},
+	{"crowded-by-others", crowded_by_others},
 };
 PROBE_MAIN(cases)

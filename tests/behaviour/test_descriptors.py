@@ -31,12 +31,12 @@ def test_a_program_without_standard_descriptors_keeps_them_free(airlock, peers, 
 	assert reports[0] == reports[1] == "socket 0 connect 0 next 1\n"
 
 
-@pytest.mark.parametrize("by", ["number", "process"])
-def test_a_stream_that_another_number_or_process_dialled_stays_known(both, peers, probe, by):
-	"""Also when a thousand others have come and gone, and the dialling process with them."""
+@pytest.mark.parametrize("case", ["dialled-by-another-number", "dialled-by-another-process", "crowded-by-others"])
+def test_a_stream_stays_known_among_a_thousand_that_come_and_go(both, peers, probe, case):
+	"""Also when the dialling process is gone, and when those who dialled the others are not."""
 	origin = peers.listen(peer.hold)
 	program = probe("tables", "-ffunction-sections", "-Wl,--gc-sections")  # some of what it includes
-	both([program, f"dialled-by-another-{by}", origin.host, origin.port]).assert_same()
+	both([program, case, origin.host, origin.port]).assert_same()
 
 
 @pytest.mark.stand_in("its listener is a unix socket")
