@@ -137,6 +137,15 @@ static void record_verdict(const char *path, enum gate_verdict verdict)
 	munmap(state, sizeof(*state));
 }
 
+// Also apart from the state: a program that changes its user gets another one.
+static void export_verdict(enum gate_verdict verdict)
+{
+	if (verdict == GATE_DOES_NOT_WORK)
+		setenv(GATE_ENVIRONMENT, GATE_ENVIRONMENT_OFF, true);
+	else
+		unsetenv(GATE_ENVIRONMENT);
+}
+
 // Leaves path empty when there is no file: then each program finds or makes one by itself. The file
 // must be its user's own (state.h).
 static void export_state(
@@ -188,6 +197,7 @@ static int run_with(const struct settings *settings, const struct invocation *in
 	check_clock();
 	if (settings_has_route(settings, ROUTE_TLS) || settings_has_route(settings, ROUTE_DIRECT))
 		verdict = meet_hostd(settings);
+	export_verdict(verdict);
 	export_state(state, verdict, invocation->user);
 	code = supervise_run(settings, invocation->arguments, invocation->user);
 	if (state[0] != '\0')

@@ -34,6 +34,7 @@ struct library {
 	_Atomic(struct state *) state;
 	bool has_state_path;
 	char state_path[PATH_MAX];
+	enum gate_verdict verdict; // for a state that has none
 };
 
 static struct library library;
@@ -65,6 +66,14 @@ static void remember_state_path(void)
 	library.has_state_path = true;
 }
 
+static void remember_verdict(void)
+{
+	const char *gate = secure_getenv(GATE_ENVIRONMENT);
+
+	if (gate && strcmp(gate, GATE_ENVIRONMENT_OFF) == 0)
+		library.verdict = GATE_DOES_NOT_WORK;
+}
+
 static void initialise(void)
 {
 	int saved_errno = errno;
@@ -83,6 +92,7 @@ static void initialise(void)
 	fork_guard_initialise();
 	load_settings();
 	remember_state_path();
+	remember_verdict();
 	atomic_store_explicit(&library.stage, LIBRARY_READY, memory_order_release);
 	nsm_device_initialise();
 	errno = saved_errno;
@@ -133,12 +143,17 @@ struct state *library_state(void)
 bool library_has_working_gate(void)
 {
 	enum gate_mode gate = library_settings()->gate;
+	uint32_t verdict = GATE_NOT_MEASURED;
 	struct state *state;
 
 	if (gate != GATE_AUTO)
 		return gate == GATE_ON;
 	state = library_state();
-	return !state || atomic_load(&state->verdict) != GATE_DOES_NOT_WORK;
+	if (state)
+		verdict = atomic_load(&state->verdict);
+	if (verdict == GATE_NOT_MEASURED)
+		verdict = library.verdict;
+	return verdict != GATE_DOES_NOT_WORK;
 }
 
 static bool is_in_pool(const struct settings *settings, const struct address *address)

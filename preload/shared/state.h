@@ -17,6 +17,11 @@
 
 #define STATE_ENVIRONMENT "AIRLOCK_STATE" // the file's path, set by `airlock run`
 
+// Set by `airlock run` to GATE_ENVIRONMENT_OFF with GATE_DOES_NOT_WORK, for a program that has
+// changed its user and cannot read the verdict in that file; else not set.
+#define GATE_ENVIRONMENT     "AIRLOCK_GATE"
+#define GATE_ENVIRONMENT_OFF "off"
+
 enum gate_verdict {
 	GATE_NOT_MEASURED = 0, // counts as working
 	GATE_WORKS = 1,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Programs where the gate does not hold: `gate off` is what `gate auto` comes to there."""
+import pathlib
+
 import pytest
 
-from support import peer, tls_origin
+from support import peer, process, tls_origin
 
 # A connect with a timeout is a non-blocking one, and without a gate it succeeds before the destination has answered.
 SEND_AND_STAY = """
@@ -81,3 +83,35 @@ def test_an_interrupted_connect_leaves_no_descriptor_behind(airlock, both, peers
 	airlock.configure(gate="off")
 	origin = peers.drop(gives_up=False)
 	both(["/usr/bin/python3", "-c", INTERRUPTED, origin.host, origin.port]).assert_same()
+
+
+ANOTHER = "54321"  # a user
+CONNECT = """
+import errno, os, socket, sys
+print(os.environ.get("AIRLOCK_GATE"), errno.errorcode.get(socket.socket().connect_ex((sys.argv[1], int(sys.argv[2])))))
+"""
+
+
+@pytest.fixture
+def without_gate(airlock, directory, background):
+	"""A configuration with `gate auto`, where what lies before hostd takes every byte at once. Other users may connect."""
+	front = directory / "front.sock"
+	hostd = airlock.hostd.endpoint.removeprefix("unix:")
+	background(process.Daemon(["socat", f"UNIX-LISTEN:{front},fork,mode=666", f"UNIX-CONNECT:{hostd}"]))
+	peer.wait_until(front.exists, what="the relay")
+	yield airlock.write(endpoint=f"unix:{front}")
+	for state in pathlib.Path("/dev/shm").glob(f"airlock-{ANOTHER}-*"):
+		state.unlink()
+
+
+@pytest.mark.stand_in("over AF_VSOCK the gate holds")
+@pytest.mark.parametrize("prefix", [[], ["setpriv", "--reuid", ANOTHER, "--clear-groups"]], ids=["same-user", "another-user"])
+def test_what_was_measured_holds_for_every_user(airlock, without_gate, peers, prefix):
+	origin = peers.refuse()
+	result = airlock.run([*prefix, "/usr/bin/python3", "-c", CONNECT, origin.host, origin.port], config=without_gate)
+	assert result.stdout == "off ECONNREFUSED\n", result
+
+
+def test_an_old_verdict_is_not_handed_on(airlock):
+	result = airlock.run(["sh", "-c", "echo ${AIRLOCK_GATE-none}"], env={"AIRLOCK_GATE": "off"})
+	assert result.stdout == "none\n", result
