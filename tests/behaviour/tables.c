@@ -202,11 +202,30 @@ static void crowded_by_others(void)
 	say_peer("held", stream);
 }
 
+// /proc shows no descriptors of such a process.
+static void *without_first_thread(void *context)
+{
+	char byte;
+	(void)context;
+	while (readlink("/proc/self/exe", &byte, 1) >= 0)
+		usleep(1000);
+	crowded_by_others();
+	exit(0);
+}
+
+static void crowded_without_first_thread(void)
+{
+	pthread_t thread;
+	pthread_create(&thread, NULL, without_first_thread, NULL);
+	pthread_exit(NULL);
+}
+
 static const struct probe_case cases[] = {
 	{"sockets", fill_sockets},
 	{"names", fill_names},
 	{"dialled-by-another-number", dialled_by_another_number},
 	{"dialled-by-another-process", dialled_by_another_process},
 	{"crowded-by-others", crowded_by_others},
+	{"crowded-without-first-thread", crowded_without_first_thread},
 };
 PROBE_MAIN(cases)

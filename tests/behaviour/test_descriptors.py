@@ -31,7 +31,8 @@ def test_a_program_without_standard_descriptors_keeps_them_free(airlock, peers, 
 	assert reports[0] == reports[1] == "socket 0 connect 0 next 1\n"
 
 
-@pytest.mark.parametrize("case", ["dialled-by-another-number", "dialled-by-another-process", "crowded-by-others"])
+@pytest.mark.parametrize("case", ["dialled-by-another-number", "dialled-by-another-process", "crowded-by-others",
+	"crowded-without-first-thread"])
 def test_a_stream_stays_known_among_a_thousand_that_come_and_go(both, peers, probe, case):
 	"""Also when the dialling process is gone, and when those who dialled the others are not."""
 	origin = peers.listen(peer.hold)
