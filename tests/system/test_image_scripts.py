@@ -32,13 +32,13 @@ def stand_ins(directory, programs):
 
 # --- tar-to-cpio
 
-def make_tar(*members):
+def make_tar(*members, owner=(7, 8)):
 	"""(name, type, contents or target) of each."""
 	out = io.BytesIO()
 	with tarfile.open(fileobj=out, mode="w:", format=tarfile.GNU_FORMAT) as archive:
 		for name, kind, content in members:
 			member = tarfile.TarInfo(name)
-			member.type, member.mode, member.mtime, member.uid, member.gid = kind, 0o4750, 1234567, 7, 8
+			member.type, member.mode, member.mtime, (member.uid, member.gid) = kind, 0o4750, 1234567, owner
 			if kind == tarfile.REGTYPE:
 				member.size = len(content)
 				archive.addfile(member, io.BytesIO(content))
@@ -127,11 +127,11 @@ def test_what_an_enclave_cannot_run_as_told_is_an_error(directory, config, probl
 	assert not (directory / "enclave.eif").exists() and not (directory / "asked").exists()
 
 
-@pytest.mark.parametrize("config", [{"Cmd": ["airlock", "run", "--", "x"]}, {"Entrypoint": ["airlock", "run", "--", "x"]}])
-def test_an_image_with_one_command_is_for_nitro_cli_to_build(directory, config):
+@pytest.mark.parametrize("name", ["Cmd", "Entrypoint"])
+def test_an_image_with_one_command_is_for_nitro_cli_to_build(directory, name):
 	tools = stand_ins(directory, {"nitro-cli": "#!/bin/sh\necho \"$*\" >\"$STAND_IN/asked\"\necho '{}'\n"})
 	(directory / "rootfs.tar").write_bytes(make_tar())
-	(directory / "config.json").write_text(json.dumps(config))
+	(directory / "config.json").write_text(json.dumps({name: ["airlock", "run", "--", "x"]}))
 	result = script("build-eif", directory, **tools)
 	assert result.status == 0, result.stderr
 	assert (directory / "asked").read_text().startswith("build-enclave --docker-uri airlock-enclave:latest ")
@@ -222,7 +222,7 @@ def docker(directory):
 		"Env": ["PATH=/bin", 'ODD=a "b" $c=d']}}]))
 	folders = [(f"./{name}/", tarfile.DIRTYPE, "") for name in ("", "dev", "proc", "sys", "etc")]
 	(directory / "exported").write_bytes(make_tar(*folders, ("./.dockerenv", tarfile.REGTYPE, b""),
-		("./etc/kept", tarfile.REGTYPE, b"1")))
+		("./etc/kept", tarfile.REGTYPE, b"1"), owner=(0, 0)))
 	return stand_ins(directory, {"docker": DOCKER, "nitro-cli": "#!/bin/sh\n"})
 
 
@@ -238,6 +238,7 @@ def test_with_docker_the_image_is_made_of_the_archive_whose_digest_is_told(repos
 		rf' --change=ENV ODD="a \"b\" \$c=d" {directory}/out/rootfs.tar airlock-enclave')
 	assert (directory / "dockerfile").read_text() == "committed\n"
 	assert calls.count("rm container-1") == 1
+	assert [" --force-rm " in call for call in calls if call.startswith("build ")] == [True]
 
 
 def test_a_container_is_removed_when_its_export_fails(repository, directory, docker):
