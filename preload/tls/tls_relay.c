@@ -87,6 +87,8 @@ static void end_failed(struct tls_stream *stream)
 {
 	struct outcome outcome = stream->failure;
 
+	if (stream->plain.length)
+		stream->may_be_orderly = false; // what is lost must not look like an end
 	if (stream->must_ask)
 		tls_question_begin(stream, &outcome);
 	else

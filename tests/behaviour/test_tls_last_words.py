@@ -107,37 +107,53 @@ def test_an_early_answer_waits_for_a_slow_program(early):
 	assert early(300000, 60000) == "got 360000 ECONNRESET"
 
 
+@pytest.fixture
+def ended_early(tls, peers, good, start, fifo):
+	"""ended_early(route, size, pause) is the line of a program that writes on after the server has ended in order and
+	closed, and reads after a pause of seconds. What it says is answered by a reset, which its own kernel would tell it when
+	it writes, and never when it reads."""
+	def begin(route, size, pause):
+		def answer(session):
+			session.read_until(b"\n")
+			session.send(bytes(size))
+			session.connection.half_close() if "lax" in route else session.end()
+			sock = session.connection.sock
+			peer.wait_until(lambda: sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == FIN_WAIT2, what="FIN-WAIT-2")
+
+		tls.configure(route)
+		origin, _ = peers.listen(serve(context(good), answer)), tls.keep()
+		program = start(origin.port, f"""
+			sock.sendall(b"head\\n")
+			wait_for({min(size, FULL)})
+			print("ready", flush=True)
+			open("{fifo}").read()
+			for _ in range(20):
+				try:
+					sock.send(b"body")
+					time.sleep(0.01)
+				except OSError:
+					break
+			time.sleep({pause})
+			print("got", *read_to_end(), flush=True)
+			""")
+		program.wait_line("ready")
+		origin.connections[0].wait_end()
+		fifo.write_bytes(b"")
+		return program.wait_line("got")
+	return begin
+
+
 @pytest.mark.parametrize("size", [60000, 360000], ids=["passed-on", "waiting"])
 @pytest.mark.parametrize("route", ["route * tls", "route * tls eof=lax"], ids=["close_notify", "lax"])
-def test_an_early_end_stays_one_for_a_program_that_writes_on(tls, peers, good, start, fifo, route, size):
-	"""The server has ended in order and closed: what the program says now is answered by a reset, which its own kernel
-	would tell it when it writes, and never when it reads."""
-	def answer(session):
-		session.read_until(b"\n")
-		session.send(bytes(size))
-		session.connection.half_close() if "lax" in route else session.end()
-		sock = session.connection.sock
-		peer.wait_until(lambda: sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == FIN_WAIT2, what="FIN-WAIT-2")
+def test_an_early_end_stays_one_for_a_program_that_writes_on(ended_early, route, size):
+	assert ended_early(route, size, pause=0) == f"got {size} end"
 
-	tls.configure(route)
-	origin, _ = peers.listen(serve(context(good), answer)), tls.keep()
-	program = start(origin.port, f"""
-		sock.sendall(b"head\\n")
-		wait_for({min(size, FULL)})
-		print("ready", flush=True)
-		open("{fifo}").read()
-		for _ in range(20):
-			try:
-				sock.send(b"body")
-				time.sleep(0.01)
-			except OSError:
-				break
-		print("got", *read_to_end(), flush=True)
-		""")
-	program.wait_line("ready")
-	origin.connections[0].wait_end()
-	fifo.write_bytes(b"")
-	assert program.wait_line("got") == f"got {size} end"
+
+@pytest.mark.parametrize("size", [220000, 250000, 360000])
+def test_what_a_program_does_not_read_in_time_does_not_end_in_order(ended_early, size):
+	"""What is left when the time is over is lost."""
+	said = ended_early("route * tls", size, pause=3)
+	assert said == f"got {size} end" or said.endswith(" ECONNRESET")
 
 
 # --- the program has ended its side
