@@ -113,7 +113,7 @@ static void relay_on_deaf_destination(struct session *session)
 // tcp_recvmsg_locked in Linux's net/ipv4).
 static void relay_on_destination_error(struct session *session, int error)
 {
-	if (error == EPIPE || session->has_whole_answer)
+	if (error == EPIPE || (error == ECONNRESET && session->has_whole_answer))
 		relay_on_deaf_destination(session);
 	else
 		relay_on_destination_failure(session, error);

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from support import serving, transfer, wire
+from support import peer, process, serving, transfer, wire, world
 from support.origin import exchange, match, pair, reset
 
 MIB = 1 << 20
@@ -186,6 +186,21 @@ def test_a_reset_while_the_opener_sends_ends_its_sending(host, origin):
 			while True:
 				opener.send(bytes(MIB))
 		assert host.outcome(opener.id)[:2] == ("relay", "reset")
+
+
+def test_a_destination_that_is_lost_after_its_end_has_failed(host, origin, background):
+	"""Only a reset is how a destination that has ended says that it is gone. strace pretends that no packet is answered."""
+	if not process.which("strace") or not world.is_real_root:
+		pytest.skip("needs strace, and root")
+	with pair(host, origin) as (opener, accepted):
+		accepted.shutdown(socket.SHUT_WR)
+		assert opener.receive_all() == b""
+		tracer = background(process.Daemon(["strace", "-f", "-p", str(host.pid), "-e", "inject=sendto:error=ETIMEDOUT:when=1"]))
+		tracer.wait_line("attached")
+		opener.send(b"to nobody")
+		peer.wait_until(lambda: not opener.probe(), what="the stream's end")
+		tracer.stop()
+		assert host.outcome(opener.id)[:2] == ("relay", "timed-out")
 
 
 def test_a_reset_is_told_to_an_opener_that_reads_no_more(host, origin):
