@@ -38,18 +38,23 @@ static bool read_stat(int proc, const char *name, char *text, size_t size)
 	return length > 0;
 }
 
-// By the third and the ninth field (proc(5)); the second may hold blanks and brackets.
+// By the fields 3, 9 and 20 (proc(5)); the second may hold blanks and brackets. A process whose
+// first thread has ended is shown as a zombie while it has others.
 static bool is_living_program(int proc, const char *name)
 {
 	char text[512], state;
 	unsigned flags;
 	const char *rest;
+	long threads;
 
 	if (!read_stat(proc, name, text, sizeof(text)))
 		return false;
 	rest = strrchr(text, ')');
-	return rest && sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2 &&
-	       state != 'Z' && state != 'X' && !(flags & KERNEL_THREAD);
+	return rest &&
+	       sscanf(rest,
+		       ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld",
+		       &state, &flags, &threads) == 3 &&
+	       (state != 'Z' || threads > 1) && state != 'X' && !(flags & KERNEL_THREAD);
 }
 
 int others_signal(pid_t spared, int number)
