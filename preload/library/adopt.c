@@ -22,7 +22,7 @@ void adopt_announce(int fd, uint64_t old_cookie, uint64_t stream_cookie)
 	if (!state || old_cookie == 0)
 		return;
 	stream = socket_table_find(&state->sockets, stream_cookie);
-	entry = socket_table_insert(&state->sockets, old_cookie, fds_is_dead);
+	entry = socket_table_insert(&state->sockets, old_cookie, fds_use_of);
 	atomic_store(&entry->owner, getpid());
 	atomic_store(&entry->fd, fd);
 	atomic_store(&entry->inode, stream ? atomic_load(&stream->inode) : 0);

@@ -203,7 +203,7 @@ int dial_replace(int fd, const struct target *target, struct socket_entry **entr
 	int stream = open_stream(target, &request, &send_buffer);
 	if (stream < 0)
 		return stream;
-	*entry = socket_table_insert(&state->sockets, fds_cookie(stream), fds_is_dead);
+	*entry = socket_table_insert(&state->sockets, fds_cookie(stream), fds_use_of);
 	fill_entry(*entry, fd, stream, target, &request, send_buffer);
 	carry_options(fd, stream, *entry);
 	if (!library_has_working_gate())

@@ -138,6 +138,13 @@ static void note_shared(struct socket_entry *entry)
 	atomic_fetch_or_explicit(&entry->flags, SOCKET_FLAG_SHARED, memory_order_relaxed);
 }
 
+// Inherited through exec, received, or a duplicate.
+static void note_if_elsewhere(int fd, struct socket_entry *entry)
+{
+	if (atomic_load(&entry->fd) != fd || atomic_load(&entry->owner) != getpid())
+		note_shared(entry);
+}
+
 struct socket_entry *fds_find(int fd)
 {
 	struct socket_entry *entry = look_up(fd);
@@ -150,6 +157,8 @@ struct socket_entry *fds_find(int fd)
 		if (!entry)
 			settle_for_plain(fd);
 	}
+	if (entry && (fds_word(fd) & FD_CLASS) == FD_UNKNOWN)
+		note_if_elsewhere(fd, entry);
 	if (entry)
 		set_class(fd, class_of(entry));
 	return entry;
@@ -159,9 +168,6 @@ uint8_t fds_classify_slowly(int fd)
 {
 	struct socket_entry *entry = fds_find(fd);
 
-	// Inherited through exec, or received.
-	if (entry && (atomic_load(&entry->fd) != fd || atomic_load(&entry->owner) != getpid()))
-		note_shared(entry);
 	return entry ? class_of(entry) : FD_PLAIN;
 }
 
@@ -247,22 +253,24 @@ static bool has_closed(pid_t process, int fd, uint64_t inode)
 	return readlink(path, found, sizeof(found)) >= 0;
 }
 
-bool fds_is_dead(const struct socket_entry *entry)
+enum socket_use fds_use_of(const struct socket_entry *entry)
 {
 	pid_t owner = atomic_load(&entry->owner);
 	int fd = atomic_load(&entry->fd);
 	uint64_t inode = atomic_load(&entry->inode);
 	int saved_errno = errno;
-	bool is_dead;
+	bool is_closed;
 
 	// A place that is being filled still has the owner and the descriptor of what was there.
-	if (atomic_load(&entry->phase) == SOCKET_PHASE_NONE ||
-		(atomic_load(&entry->flags) & SOCKET_FLAG_SHARED))
-		return false;
+	if (atomic_load(&entry->phase) == SOCKET_PHASE_NONE)
+		return SOCKET_USED;
 	if (owner == getpid())
-		is_dead = fds_inode(fd) != inode;
+		is_closed = fds_inode(fd) != inode;
 	else
-		is_dead = (kill(owner, 0) < 0 && errno == ESRCH) || has_closed(owner, fd, inode);
+		is_closed = (kill(owner, 0) < 0 && errno == ESRCH) || has_closed(owner, fd, inode);
 	errno = saved_errno;
-	return is_dead;
+	if (!is_closed)
+		return SOCKET_USED;
+	return atomic_load(&entry->flags) & SOCKET_FLAG_SHARED ? SOCKET_PERHAPS_USED
+							       : SOCKET_UNUSED;
 }

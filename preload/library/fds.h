@@ -93,8 +93,8 @@ void fds_visit_duplicates(
 	int fd, uint64_t cookie, void (*visit)(int duplicate, void *context), void *context);
 
 // socket_table_insert's question. What another process has is read in /proc; where that cannot be
-// read, only its end makes its entries dead. Async-signal-safe, no cancellation point, and leaves
+// read, it uses its entries until its end. Async-signal-safe, no cancellation point, and leaves
 // errno alone.
-bool fds_is_dead(const struct socket_entry *entry);
+enum socket_use fds_use_of(const struct socket_entry *entry);
 
 #endif

@@ -90,22 +90,26 @@ static struct socket_entry *next_oldest(
 	return oldest;
 }
 
-// The oldest dead entry; when all may be alive, the oldest. The window is full, so there is one.
-// *sequence is its sequence.
+// The least used entry, of these the oldest. The window is full, so there is one. *sequence is its
+// sequence.
 static struct socket_entry *choose_victim(struct socket_table *table, uint64_t cookie,
-	bool (*is_dead)(const struct socket_entry *entry), uint64_t *sequence)
+	enum socket_use (*use_of)(const struct socket_entry *entry), uint64_t *sequence)
 {
+	struct socket_entry *victim = entry_at(table, first_place(cookie), 0), *entry;
+	unsigned least = SOCKET_USED + 1;
 	uint64_t at = 0;
-	struct socket_entry *oldest = next_oldest(table, cookie, &at);
 
-	*sequence = at;
-	for (struct socket_entry *entry = oldest; entry; entry = next_oldest(table, cookie, &at)) {
-		if (!is_dead(entry))
+	*sequence = 0;
+	while (least > SOCKET_UNUSED && (entry = next_oldest(table, cookie, &at))) {
+		enum socket_use use = use_of(entry);
+
+		if (use >= least)
 			continue;
+		least = use;
+		victim = entry;
 		*sequence = at;
-		return entry;
 	}
-	return oldest ? oldest : entry_at(table, first_place(cookie), 0);
+	return victim;
 }
 
 static void reset(struct socket_entry *entry)
@@ -116,13 +120,13 @@ static void reset(struct socket_entry *entry)
 }
 
 struct socket_entry *socket_table_insert(struct socket_table *table, uint64_t cookie,
-	bool (*is_dead)(const struct socket_entry *entry))
+	enum socket_use (*use_of)(const struct socket_entry *entry))
 {
 	struct socket_entry *entry = take_free(table, cookie);
 
 	while (!entry) {
 		uint64_t sequence;
-		struct socket_entry *victim = choose_victim(table, cookie, is_dead, &sequence);
+		struct socket_entry *victim = choose_victim(table, cookie, use_of, &sequence);
 
 		if (take_over(table, victim, sequence, cookie))
 			entry = victim;

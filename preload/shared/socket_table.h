@@ -2,8 +2,8 @@
 // Routed streams by socket cookie (SO_COOKIE, socket(7): unique for the system's lifetime and equal
 // on duplicates). Shared by processes, lock-free. There is no removal: programs close sockets
 // unseen. A full neighbourhood evicts the entry that is most surely dead: one whose process is
-// gone or has no such socket under that number any more (and which nobody else was seen to have),
-// else the oldest.
+// gone or has no such socket under that number any more, and of these first one that nobody else
+// was seen to have; else the oldest.
 #ifndef AIRLOCK_PRELOAD_SOCKET_TABLE_H
 #define AIRLOCK_PRELOAD_SOCKET_TABLE_H
 
@@ -35,7 +35,7 @@ enum socket_flags {                // bits
 	SOCKET_FLAG_VSOCK = 8,         // sends are cut to STREAM_VSOCK_MAX_SEND
 	SOCKET_FLAG_RESET_TOLD = 16,   // why the stream ended has been asked and told
 	SOCKET_FLAG_CONNECT_TOLD = 32, // connect() has reported success: the next one is EISCONN
-	SOCKET_FLAG_SHARED = 64, // has had other numbers or processes: owner and fd prove nothing
+	SOCKET_FLAG_SHARED = 64, // has had other numbers or processes: owner and fd prove little
 };
 
 // Fields without _Atomic are written before phase leaves NONE and are constant afterwards.
@@ -60,6 +60,13 @@ struct socket_entry {
 	uint8_t options[SOCKET_ENTRY_OPTION_BYTES];
 };
 
+// Whether somebody still has an entry's stream, as far as can be told.
+enum socket_use {
+	SOCKET_UNUSED,
+	SOCKET_PERHAPS_USED, // by somebody who did not dial it
+	SOCKET_USED,
+};
+
 struct socket_table {
 	_Atomic uint64_t next_sequence;
 	struct socket_entry entries[SOCKET_TABLE_ENTRIES];
@@ -69,9 +76,10 @@ struct socket_table {
 struct socket_entry *socket_table_find(struct socket_table *table, uint64_t cookie);
 
 // A fresh entry for a cookie in phase NONE: the caller fills it and then publishes it with
-// socket_entry_publish. Never fails: evicts. is_dead(entry) may say that an entry is surely unused.
+// socket_entry_publish. Never fails: evicts, what use_of(entry) says is the least in use, and of
+// these the oldest.
 struct socket_entry *socket_table_insert(struct socket_table *table, uint64_t cookie,
-	bool (*is_dead)(const struct socket_entry *entry)) MUST_CHECK;
+	enum socket_use (*use_of)(const struct socket_entry *entry)) MUST_CHECK;
 
 void socket_entry_publish(struct socket_entry *entry, enum socket_phase phase);
 

@@ -21,16 +21,17 @@ static struct socket_table *sockets;
 static struct name_pool *names;
 
 // Looks at what the library's own looks at.
-static bool is_dead(const struct socket_entry *entry)
+static enum socket_use use_of(const struct socket_entry *entry)
 {
-	return atomic_load(&entry->fd) < 0 || atomic_load(&entry->owner) == 0;
+	bool is_unused = atomic_load(&entry->fd) < 0 || atomic_load(&entry->owner) == 0;
+	return is_unused ? SOCKET_UNUSED : SOCKET_USED;
 }
 
 static void *insert_sockets(void *context)
 {
 	uint64_t first = 1 + (uint64_t)(uintptr_t)context * SOCKETS;
 	for (uint64_t cookie = first; cookie < first + SOCKETS; cookie++) {
-		struct socket_entry *entry = socket_table_insert(sockets, cookie, is_dead);
+		struct socket_entry *entry = socket_table_insert(sockets, cookie, use_of);
 		atomic_store(&entry->owner, 1);
 		atomic_store(&entry->fd, 7);
 		entry->peer_port = (uint16_t)cookie;

@@ -11,7 +11,8 @@
 #define WINDOW 16 // places that a cookie's entry may have
 
 static struct socket_table *table;
-static uint64_t dead_cookie; // what is_dead calls dead, besides nothing
+static uint64_t dead_cookie;     // unused
+static uint64_t doubtful_cookie; // perhaps used; all others are
 
 static void map_table(void)
 {
@@ -19,6 +20,7 @@ static void map_table(void)
 		NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(table, MAP_FAILED);
 	dead_cookie = 0;
+	doubtful_cookie = 0;
 }
 
 static void unmap_table(void)
@@ -28,14 +30,16 @@ static void unmap_table(void)
 
 TestSuite(preload_socket_table, .init = map_table, .fini = unmap_table);
 
-static bool is_dead(const struct socket_entry *entry)
+static enum socket_use use_of(const struct socket_entry *entry)
 {
-	return entry->cookie == dead_cookie;
+	if (entry->cookie == dead_cookie)
+		return SOCKET_UNUSED;
+	return entry->cookie == doubtful_cookie ? SOCKET_PERHAPS_USED : SOCKET_USED;
 }
 
 static struct socket_entry *insert_open(uint64_t cookie)
 {
-	struct socket_entry *entry = socket_table_insert(table, cookie, is_dead);
+	struct socket_entry *entry = socket_table_insert(table, cookie, use_of);
 
 	socket_entry_publish(entry, SOCKET_PHASE_OPEN);
 	return entry;
@@ -67,7 +71,7 @@ Test(preload_socket_table, finds_nothing_in_an_empty_table)
 
 Test(preload_socket_table, finds_an_entry_only_once_it_is_published)
 {
-	struct socket_entry *entry = socket_table_insert(table, 4711, is_dead);
+	struct socket_entry *entry = socket_table_insert(table, 4711, use_of);
 
 	cr_assert_not_null(entry);
 	cr_assert_null(socket_table_find(table, 4711), "a half-filled entry was handed out");
@@ -103,6 +107,24 @@ Test(preload_socket_table, evicts_the_dead_entry_of_a_full_neighbourhood)
 			"entry %zu of the neighbourhood", i);
 }
 
+Test(preload_socket_table, evicts_a_doubtful_entry_before_older_ones_but_after_dead_ones)
+{
+	uint64_t cookies[WINDOW + 2];
+
+	find_colliding_cookies(cookies, WINDOW + 2);
+	for (size_t i = 0; i < WINDOW; i++)
+		insert_open(cookies[i]);
+	doubtful_cookie = cookies[3];
+	dead_cookie = cookies[9];
+	insert_open(cookies[WINDOW]);
+	cr_assert_null(socket_table_find(table, dead_cookie));
+	cr_assert_not_null(socket_table_find(table, doubtful_cookie));
+	insert_open(cookies[WINDOW + 1]);
+	cr_assert_null(socket_table_find(table, doubtful_cookie));
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_not_null(socket_table_find(table, cookies[i]), "entry %zu", i);
+}
+
 Test(preload_socket_table, evicts_the_oldest_entry_when_none_is_dead)
 {
 	uint64_t cookies[WINDOW + 2];
@@ -126,7 +148,7 @@ Test(preload_socket_table, clears_what_the_evicted_entry_left_behind)
 		entry->error = 111;
 		entry->option_length = 20;
 	}
-	struct socket_entry *entry = socket_table_insert(table, cookies[WINDOW], is_dead);
+	struct socket_entry *entry = socket_table_insert(table, cookies[WINDOW], use_of);
 	cr_assert_eq(entry->flags, 0);
 	cr_assert_eq(entry->error, 0);
 	cr_assert_eq(entry->option_length, 0);
@@ -141,7 +163,7 @@ static void *insert_many(void *argument)
 	uint64_t first = *(uint64_t *)argument;
 
 	for (uint64_t cookie = first; cookie < first + PER_THREAD; cookie++) {
-		struct socket_entry *entry = socket_table_insert(table, cookie, is_dead);
+		struct socket_entry *entry = socket_table_insert(table, cookie, use_of);
 		entry->peer_port = (uint16_t)(cookie * 7);
 		socket_entry_publish(entry, SOCKET_PHASE_OPEN);
 	}
