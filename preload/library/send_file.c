@@ -65,9 +65,10 @@ static ssize_t broken(ssize_t result)
 
 // The real call gave `returned`. Whether the kernel has raised SIGPIPE beside EPIPE differs between
 // transports and kernels. Returns what is to be returned, or -errno.
-static ssize_t finish(int to, const struct held_signal *held, ssize_t returned)
+static ssize_t finish(int to, const struct held_signal *held, ssize_t returned, size_t asked)
 {
-	bool is_broken = returned < 0 && errno == EPIPE;
+	// A short count may hide the EPIPE of a later piece.
+	bool is_broken = returned < 0 ? errno == EPIPE : (size_t)returned < asked;
 	ssize_t result = returned < 0 ? send_explain(to) : returned;
 
 	if (is_broken)
@@ -115,7 +116,7 @@ ssize_t airlock_sendfile(int to, int from, off_t *offset, size_t count)
 	result = broken(send_prepare(to, entry, 0));
 	if (result == 0) {
 		hold_sigpipe(&held);
-		result = finish(to, &held, send_file(to, entry, from, offset, count));
+		result = finish(to, &held, send_file(to, entry, from, offset, count), count);
 	}
 	return result_return(result, saved_errno);
 }
@@ -133,7 +134,7 @@ static ssize_t splice_into(struct socket_entry *entry, int from, off64_t *from_o
 	if (is_vsock && length > STREAM_VSOCK_MAX_SEND)
 		length = STREAM_VSOCK_MAX_SEND;
 	hold_sigpipe(&held);
-	return finish(to, &held, real_splice(from, from_offset, to, NULL, length, flags));
+	return finish(to, &held, real_splice(from, from_offset, to, NULL, length, flags), length);
 }
 
 static ssize_t splice_out_of(struct socket_entry *entry, int from, int to, off64_t *to_offset,
